@@ -1,0 +1,210 @@
+/* FastCGI requests; see flight.h. FPM holds a worker until the client closes: so the close comes first, then the news. */
+#define _GNU_SOURCE
+#include "flight.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REQUEST_BYTES = 8192, RECORD_BYTES = 65535 + 255 + FCGI_HEADER_BYTES, OUTPUT_BYTES = 8192 };
+
+enum flight_state { FLIGHT_CONNECTING, FLIGHT_READING, FLIGHT_FAILED };
+
+struct flight {
+    struct loop *loop;
+    struct loop_io io;
+    struct loop_timer timer;
+    enum flight_state state;
+    int error; /* errno of a connect that failed at once */
+    flight_done *done;
+    void *context;
+    unsigned char request[REQUEST_BYTES];
+    size_t request_length;
+    unsigned char input[RECORD_BYTES];
+    size_t input_length, received;
+    char output[OUTPUT_BYTES];
+    size_t output_length;
+};
+
+static void release(struct flight *f)
+{
+    if (f->io.fd != -1) {
+        loop_remove(f->loop, &f->io);
+        close(f->io.fd);
+    }
+    loop_clear(f->loop, &f->timer);
+}
+
+int64_t flight_pause_ms(uint32_t failures)
+{
+    int64_t pause_ms = (int64_t)PING_RETRY_MS << (failures < 6 ? failures : 6);
+    return pause_ms < PING_RETRY_MAX_MS ? pause_ms : PING_RETRY_MAX_MS;
+}
+
+void flight_cancel(struct flight *f)
+{
+    if (f) {
+        release(f);
+        free(f);
+    }
+}
+
+static void land(struct flight *f, enum ping_result result, const char *error)
+{
+    release(f);
+    f->output[f->output_length] = '\0';
+    f->done(f->context, &(struct flight_result){result, error, f->output});
+    free(f);
+}
+
+static void land_errno(struct flight *f, int error)
+{
+    char text[96];
+    enum ping_result result = error == ECONNREFUSED || error == ENOENT ? PING_REFUSED
+        : error == EACCES || error == EPERM                            ? PING_FORBIDDEN
+                                                                       : PING_BAD;
+    snprintf(text, sizeof text, "FastCGI: %s", strerror(error));
+    land(f, result, text);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct flight *f = container_of(timer, struct flight, timer);
+    if (f->state == FLIGHT_FAILED) {
+        land_errno(f, f->error);
+    } else {
+        land(f, PING_BAD, f->state == FLIGHT_CONNECTING ? "FastCGI: connect timed out" : "FastCGI: no answer in time");
+    }
+}
+
+/* Takes whole records out of the input. Returns false when the flight has ended. */
+static bool take_records(struct flight *f)
+{
+    size_t at = 0;
+    for (;;) {
+        struct fcgi_record r;
+        ssize_t n = fcgi_parse(f->input + at, f->input_length - at, &r);
+        if (n < 0) {
+            land(f, PING_BAD, "FastCGI: the answer is no FastCGI");
+            return false;
+        }
+        if (n == 0) {
+            break;
+        }
+        if (r.type == FCGI_STDOUT) {
+            size_t room = OUTPUT_BYTES - 1 - f->output_length;
+            size_t length = r.length < room ? r.length : room;
+            memcpy(f->output + f->output_length, r.content, length);
+            f->output_length += length;
+        } else if (r.type == FCGI_END) {
+            land(f, r.protocol_status == 0 ? PING_GOOD : PING_BAD,
+                r.protocol_status == 0 ? "" : "FastCGI: request rejected");
+            return false;
+        }
+        at += (size_t)n;
+    }
+    memmove(f->input, f->input + at, f->input_length - at);
+    f->input_length -= at;
+    return true;
+}
+
+static void read_answer(struct flight *f)
+{
+    ssize_t n = recv(f->io.fd, f->input + f->input_length, sizeof f->input - f->input_length, 0);
+    if (n == -1 && errno != EAGAIN) {
+        land_errno(f, errno);
+    } else if (n == 0) {
+        land(f, PING_BAD, "FastCGI: connection closed without an answer");
+    } else if (n > 0) {
+        f->input_length += (size_t)n;
+        f->received += (size_t)n;
+        if (f->received > PING_ANSWER_MAX_BYTES * 2) {
+            land(f, PING_BAD, "FastCGI: the answer is too long");
+        } else {
+            take_records(f);
+        }
+    }
+}
+
+static void send_request(struct flight *f)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(f->io.fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error) {
+        land_errno(f, error);
+        return;
+    }
+    /* a fresh socket's buffer takes a kilobyte whole */
+    if (send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL) != (ssize_t)f->request_length) {
+        land_errno(f, errno);
+        return;
+    }
+    f->state = FLIGHT_READING;
+    loop_change(f->loop, &f->io, EPOLLIN);
+}
+
+static void on_ready(struct loop_io *io, uint32_t events)
+{
+    struct flight *f = container_of(io, struct flight, io);
+    (void)events;
+    if (f->state == FLIGHT_CONNECTING) {
+        send_request(f);
+    } else {
+        read_answer(f);
+    }
+}
+
+static size_t write_request(struct flight *f, enum flight_kind kind, const char *path)
+{
+    bool script = flight_is_script(kind);
+    char name[SCRIPT_MAX_BYTES + 1];
+    size_t length = script ? strcspn(path, "?") : strlen(path);
+    if (strlen(path) > SCRIPT_MAX_BYTES) {
+        return 0;
+    }
+    memcpy(name, path, length);
+    name[length] = '\0';
+    const char *query = script ? path + length + (path[length] == '?') : kind == FLIGHT_STATUS ? "json" : "";
+    struct fcgi_pair pairs[] = {{"REQUEST_METHOD", "GET"}, {"SCRIPT_NAME", name}, {"QUERY_STRING", query},
+        {"REQUEST_URI", path}, {"SERVER_PROTOCOL", "HTTP/1.0"},
+        {script ? "SVCREG_PROBE" : "SVCREG_PING",
+            !script                     ? "1"
+                : kind == FLIGHT_WARMUP ? "warmup"
+                                        : "probe"},
+        {"SCRIPT_FILENAME", name}};
+    size_t count = sizeof pairs / sizeof *pairs - (kind == FLIGHT_PING);
+    return fcgi_request(f->request, sizeof f->request, pairs, count);
+}
+
+struct flight *flight_start(struct loop *loop, const struct address *to, enum flight_kind kind, const char *path,
+    int64_t timeout_ms, flight_done *done, void *context)
+{
+    struct flight *f = malloc(sizeof *f);
+    if (!f) {
+        return NULL;
+    }
+    f->loop = loop;
+    f->io = (struct loop_io){socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_ready};
+    f->timer = (struct loop_timer){.fire = on_timer};
+    f->state = FLIGHT_CONNECTING;
+    f->done = done;
+    f->context = context;
+    f->input_length = f->received = f->output_length = 0;
+    f->request_length = write_request(f, kind, path);
+    if (f->io.fd == -1 || f->request_length == 0) {
+        flight_cancel(f);
+        return NULL;
+    }
+    bool failed = connect(f->io.fd, &to->to.any, to->length) == -1 && errno != EINPROGRESS;
+    if (failed || loop_add(loop, &f->io, EPOLLOUT) == -1) {
+        f->error = errno;
+        f->state = FLIGHT_FAILED;
+        close(f->io.fd);
+        f->io.fd = -1;
+    }
+    loop_set(loop, &f->timer, loop->now_ms + (f->state == FLIGHT_FAILED ? 0 : timeout_ms));
+    return f;
+}

@@ -1,0 +1,1 @@
+"""What svcreg costs and how fast it is, measured beside others; run by script/bench."""

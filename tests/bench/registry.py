@@ -1,0 +1,154 @@
+"""How soon Consul knows: a start, a change of state, many pools."""
+
+import statistics
+import subprocess
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+from support import board as boards
+from support.board import Board
+from support.consul import Consul
+from support.fpm import Fpm
+from support.helper import Helper
+from support.waiting import until
+
+from . import servers
+from .measure import brief, percentile, spread
+from .report import Section
+
+
+def told(values):
+    ordered = [1000 * value for value in values]
+    return [len(ordered), *(brief(f(ordered)) for f in (min, statistics.median)), brief(percentile(ordered, 0.99)),
+            brief(max(ordered))]  # fmt: skip
+
+
+def start(options, directory, agent):
+    """Seconds from FPM's first LISTEN to passing, of fresh pools one after another."""
+    took = []
+    for number in range(10 if options.quick else 50):
+        folder = servers.folder_in(directory, f"start{number}")
+        name, fpm = f"start{number}", Fpm(folder)
+        pools = [{"name": "web", "listen": fpm.listen(), "service": name, "max_children": 2}]
+        with Helper(folder, pools, node=name, consul={"url": agent.url}):
+            agent.wait_status(name, "critical")
+            fpm.start(wait=False)
+            until(lambda fpm=fpm: fpm.listen() in Path("/proc/net/unix").read_text(), every=0.0005)
+            begin = time.monotonic()
+            agent.wait_status(name, "passing")
+            took.append(time.monotonic() - begin)
+            fpm.kill()
+    return took
+
+
+def change(options, directory, agent):
+    """Seconds from a change written to the board to the return of a blocking query that shows it."""
+    folder, took = servers.folder_in(directory, "change"), []
+    with Fpm(folder) as fpm:
+        board = Board({"web": 2})
+        board.set_master(fpm.pid)
+        pools = [{"name": "web", "listen": fpm.listen(), "service": "change", "max_children": 2}]
+        master = {"pid": fpm.pid, "start_time": boards.start_time(fpm.pid)}
+        with Helper(folder, pools, board, node="change", consul={"url": agent.url}, master=master):
+            agent.wait_status("change", "passing")
+            for number in range(40 if options.quick else 200):
+                hold, wanted = ((boards.HOLD_UNREADY, "critical"), (boards.HOLD_READY, "passing"))[number % 2]
+                waiting = Blocked(agent, "change", wanted)
+                board.pool().hold = hold
+                begin = time.monotonic()
+                board.ring()
+                took.append(waiting.returned() - begin)
+        board.close()
+    return took
+
+
+class Blocked:
+    """A blocking query that already waits at the agent, until `wanted` is what it returns."""
+
+    def __init__(self, agent, service, wanted):
+        self.agent, self.service, self.wanted = agent, service, wanted
+        self.path = f"/v1/health/service/{urllib.parse.quote(service)}"
+        _, self.index = agent.request("GET", self.path)
+        self.at = None
+        self.thread = threading.Thread(target=self._wait)
+        self.thread.start()
+        time.sleep(0.03)  # the query is at the agent by then; nothing announces that
+
+    def _wait(self):
+        while self.at is None:
+            entries, self.index = self.agent.request("GET", f"{self.path}?index={self.index}&wait=5s")
+            statuses = [c["Status"] for entry in entries for c in entry["Checks"] if c["CheckID"].endswith(":ttl")]
+            if statuses == [self.wanted]:
+                self.at = time.monotonic()
+
+    def returned(self):
+        self.thread.join(10)
+        assert self.at, f"{self.service} is not {self.wanted}"
+        return self.at
+
+
+def count_of(agent):
+    return len(agent.services())
+
+
+def register(options, directory):
+    """Seconds until an agent that knows nothing lists so many services, ours and bare libcurl (16 at a time, as we)."""
+    count, took = (200 if options.quick else 1000), {"fpm-health": [], "bare libcurl": []}
+    for number in range(2 if options.quick else 3):
+        with Consul(servers.folder_in(directory, f"agent{number}")) as agent:
+            folder = servers.folder_in(directory, f"register{number}")
+            begin = time.monotonic()
+            with Helper(folder, servers.listed(count), node="many", consul={"url": agent.url}) as helper:
+                until(lambda a=agent: count_of(a) >= count, 120, "all are registered", every=0.02)
+                took["fpm-health"].append(time.monotonic() - begin)
+                until(lambda h=helper: all(p["registered"] for p in h.status()["pools"]), 60, "confirmed", every=0.1)
+                told_by_us = {s["ID"]: s for s in agent.services().values() if s["Service"] != "svcreg"}
+        with Consul(servers.folder_in(directory, f"bare{number}")) as agent:
+            lines = []
+            for i, service in enumerate(told_by_us.values()):
+                body = servers.write_json(folder / f"body{i}", {
+                    "ID": service["ID"], "Name": service["Service"], "Port": service["Port"], "Meta": service["Meta"],
+                    "Check": {"CheckID": f"{service['ID']}:ttl", "TTL": "10s"},
+                })  # fmt: skip
+                lines += [f"url = {agent.url}/v1/agent/service/register", "request = PUT", f'data-binary = "@{body}"',
+                          f"output = {folder}/answer", "next"]  # fmt: skip
+            config = folder / "curl.conf"
+            config.write_text("\n".join(lines[:-1]))
+            begin = time.monotonic()
+            subprocess.run(["curl", "-sfZ", "--parallel-max", "16", "-K", config], check=True,
+                           stderr=subprocess.DEVNULL)  # fmt: skip
+            until(lambda a=agent: count_of(a) >= count, 60, "all are registered", every=0.02)
+            took["bare libcurl"].append(time.monotonic() - begin)
+    return count, took
+
+
+def registry(options, directory):
+    section = Section(
+        "Consul",
+        "A real agent on the same machine. *Start*: FPM's socket listens → passing. *Change*: `svcreg_unready()` and "
+        "back, as it arrives in the board → a blocking query that waits at the agent returns with it.",
+        ["", "runs", "min ms", "median ms", "p99 ms", "max ms"],
+    )
+    with Consul(servers.folder_in(directory, "consul")) as agent:
+        starts, changes = start(options, directory, agent), change(options, directory, agent)
+    section.rows.append(["first LISTEN → passing", *told(starts)])
+    section.rows.append(["change of state → blocking query returns", *told(changes)])
+    section.at_most("first LISTEN → passing, max ms", 1000 * max(starts), 100)
+    section.at_most("change → blocking query, p99 ms", 1000 * percentile(changes, 0.99), 20)
+    return section
+
+
+def many(options, directory):
+    count, took = register(options, directory)
+    section = Section(
+        f"Registering {count:,} pools",
+        "From the start of the process until an empty agent lists all of them; libcurl's own tool sends the same "
+        "registrations, 16 at a time as fpm-health does, and nothing else.",
+        ["", "s", "ratio"],
+    )
+    ratios = [mine / theirs for mine, theirs in zip(*took.values(), strict=True)]
+    section.rows.append(["bare libcurl", spread(took["bare libcurl"]), "1"])
+    section.rows.append(["fpm-health", spread(took["fpm-health"]), spread(ratios)])
+    return section

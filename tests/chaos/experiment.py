@@ -1,0 +1,173 @@
+"""One run of one case: load, fault, what follows, and the figures of it."""
+
+import contextlib
+import csv
+import gzip
+import http.client
+import itertools
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import judge
+from lab import Load, get
+from support.waiting import until
+from watch import back, left, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SVCREG_CHAOS_LOAD", ROOT / "build" / "chaos" / "load"))
+WARM_S = 1.5  # load before the case begins
+SETTLE_S = 1.5  # load after all is well again
+PLANNED_REQUESTS = 5000  # of a planned change with --full: 100,000 in 20 cycles
+WHOLE_S, FULL_WHOLE_S = 30, 90  # so long a case may take to be well again; who is missing then is missing
+ELECTION_S = 30
+
+
+class Experiment:
+    """What a case's function is given."""
+
+    def __init__(self, lab, case, repeat, full, directory):
+        self.lab, self.case, self.repeat, self.full = lab, case, repeat, full
+        self.hold_s = 15 if full else 5
+        self.directory = Path(directory)
+        self.files = []
+        self.victims, self.returning = (), ()
+        self.fault_at = self.healed_at = None
+        self.notes = {}
+        self.address = lab.container(lab.stack.balancer).address
+
+    # --- what the case says
+
+    def victim(self):
+        """Each repeat has another one."""
+        nodes = self.lab.nodes()
+        return nodes[self.repeat % len(nodes)]
+
+    def fault(self, *victims):
+        self.fault_at, self.victims = time.time(), victims
+
+    def healed(self, *nodes):
+        """From now on these nodes, else the victims, ought to come back."""
+        self.healed_at, self.returning = time.time(), nodes or self.victims
+
+    def returns(self, *nodes):
+        """They come back by themselves: time to return counts from the fault."""
+        self.healed_at, self.returning = self.fault_at, nodes
+        until(
+            lambda: all(left(self.lab.balancer_watch, node.name, self.fault_at) for node in nodes), 10, "they are out"
+        )
+
+    def note(self, name, value):
+        self.notes[name] = value
+
+    @contextlib.contextmanager
+    def burst(self, rate, mix, seconds):
+        """Further load for so long, or until the block ends if that is later."""
+        load, begin = self.load(rate, mix), time.monotonic()
+        try:
+            yield
+            time.sleep(max(0.0, begin + seconds - time.monotonic()))
+        finally:
+            load.stop()
+
+    def elected(self):
+        """Waits until Consul has a leader again."""
+
+        def leader():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return any(get(address, 8500, "/v1/status/leader") != b'""' for address in self.lab.server_addresses())
+
+        until(leader, ELECTION_S, "Consul elects a leader", every=0.05)
+
+    # --- the run
+
+    def load(self, rate, mix):
+        file = self.directory / f"{self.repeat}-{len(self.files)}.csv"
+        self.files.append(file)
+        run_id = f"{self.case.name}-{self.repeat}-{len(self.files)}"
+        return Load(BINARY, self.address, rate, mix, run_id, file)
+
+    def run(self):
+        """-> the figures"""
+        self.lab.forget_posts()
+        load, begin = self.load(self.case.rate, self.case.mix), time.monotonic()
+        try:
+            time.sleep(WARM_S)
+            self.case.act(self)
+            with contextlib.suppress(AssertionError):
+                self.lab.wait_whole(self.case.nodes, FULL_WHOLE_S if self.full else WHOLE_S)
+            time.sleep(SETTLE_S)
+            if self.full and self.case.planned:
+                time.sleep(max(0.0, begin + PLANNED_REQUESTS / self.case.rate - time.monotonic()))
+        finally:
+            load.stop()
+        return judge.figures(self.seen())
+
+    def seen(self):
+        lab, names = self.lab, [node.name for node in self.victims]
+        watches = (lab.consul_watch, lab.balancer_watch)
+        expected = {node.name for node in lab.nodes()}
+        returns = [
+            back(watch, node.name, self.healed_at) for watch in watches for node in self.returning if self.healed_at
+        ]
+        return judge.Seen(
+            requests=self.requests(),
+            fault=self.fault_at,
+            end=time.time(),
+            out_of_consul=[left(lab.consul_watch, name, self.fault_at) for name in names],
+            out_of_balancer=[left(lab.balancer_watch, name, self.fault_at) for name in names],
+            back=returns,
+            duplicates=lab.duplicates(),
+            ghosts=sorted((lab.consul_watch.known() | lab.balancer_watch.serving()) - expected),
+            missing=sorted(expected - (lab.consul_watch.serving() & lab.balancer_watch.serving())),
+            removals=sum(self.removals(name) for name in expected - set(names)),
+            notes=self.notes,
+        )
+
+    def removals(self, name):
+        """-> how often the balancer took a node out of service"""
+        states = [name in serving(states) for _, states in self.lab.balancer_watch.since(self.fault_at)]
+        return sum(before and not after for before, after in itertools.pairwise(states))
+
+    def requests(self):
+        requests = []
+        for file in self.files:
+            with open(file, newline="") as stream:
+                requests += [judge.parse(row) for row in csv.DictReader(stream)]
+            with open(file, "rb") as plain, gzip.open(f"{file}.gz", "wb") as packed:
+                shutil.copyfileobj(plain, packed)
+            file.unlink()
+        return requests
+
+    def timelines(self):
+        lab, begin = self.lab, self.fault_at
+        return {
+            "consul": [(when - begin, states) for when, states in lab.consul_watch.since(begin)],
+            "balancer": [(when - begin, states) for when, states in lab.balancer_watch.since(begin)],
+            "victims": [node.name for node in self.victims],
+            "healed": self.healed_at and self.healed_at - begin,
+        }
+
+
+def perform(lab, case, repeat, full, directory):
+    """Runs a case once and keeps what it gave in DIRECTORY/REPEAT.json. -> that"""
+    directory.mkdir(parents=True, exist_ok=True)
+    lab.ensure(case.nodes)
+    experiment = Experiment(lab, case, repeat, full, directory)
+    figures = experiment.run()
+    result = {
+        "case": case.name,
+        "stack": case.stack,
+        "figures": figures,
+        "promise": asdict(case.promise),
+        "broken": judge.broken(figures, case.promise),
+        "timelines": experiment.timelines(),
+    }
+    if result["broken"]:
+        logs = directory / f"{repeat}.log"
+        logs.write_text(lab.compose("logs", "--no-color", "--timestamps", "--tail=300", check=False))
+    (directory / f"{repeat}.json").write_text(json.dumps(result, indent=1))
+    return result

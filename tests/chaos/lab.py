@@ -1,0 +1,320 @@
+"""The laboratory: a stack of real containers, and the ways to stop, kill, freeze and cut off its nodes."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+
+from stacks import ROOT
+from support.waiting import until
+from watch import BalancerWatch, ConsulWatch
+
+PROJECT = "svcregchaos"
+START_S = 60
+COMMAND_S = 180
+TAG = os.environ.get("SVCREG_TAG", "latest")
+
+
+def run(*command, check=True, timeout=COMMAND_S, **options):
+    """-> what the command printed; a failure shows it"""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, cwd=ROOT, text=True, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def docker(*arguments, **options):
+    return run("docker", *arguments, **options)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container; `name` is what svcreg calls a web node."""
+
+    id: str
+    name: str
+    address: str
+    pid: int
+
+    def inside(self, *command, check=True):
+        return docker("exec", self.id, *command, check=check)
+
+    def in_network(self, *command):
+        """Runs a program of this machine in the container's network."""
+        return run("nsenter", "-t", self.pid, "-n", *command)
+
+    def processes(self, *words):
+        """-> pids on this machine of the processes whose command line holds all the words"""
+        lines = docker("top", self.id, "-eo", "pid,args").splitlines()[1:]
+        pids = [int(line.split()[0]) for line in lines if all(word in line for word in words)]
+        if not pids:
+            raise RuntimeError(f"no process {words} in {self.name}")
+        return pids
+
+
+MASTER = ("php-fpm: master",)
+WORKERS = ("php-fpm: pool web",)
+HELPER = ("fpm-health serve",)
+AGENT = ("consul agent",)
+
+
+def send(number, pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def inspect(ids):
+    if not ids:
+        return []
+    containers = []
+    for entry in json.loads(docker("inspect", *ids)):
+        networks = list(entry["NetworkSettings"]["Networks"].values())
+        containers.append(
+            Container(entry["Id"], entry["Config"]["Hostname"], networks[0]["IPAddress"], entry["State"]["Pid"])
+        )
+    return sorted(containers, key=lambda container: container.name)
+
+
+class Laboratory:
+    def __init__(self, stack):
+        self.stack = stack
+        self.consul_watch = self.balancer_watch = self.registrar = None
+
+    # --- up and down
+
+    @property
+    def environment(self):
+        return os.environ | {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": ":".join(self.stack.files),
+            "SVCREG_HTTP_PORT": "0",
+            "SVCREG_CONSUL_PORT": "0",
+            "SVCREG_TAG": TAG,
+            **self.stack.environment,
+        }
+
+    def compose(self, *arguments, check=True):
+        command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        return run(*command, *arguments, check=check, env=self.environment)
+
+    def deploy(self, *arguments, **variables):
+        """Runs script/deploy; -> its exit status and what it said"""
+        done = subprocess.run(
+            ["script/deploy", *arguments],
+            cwd=ROOT,
+            env=self.environment | variables,
+            text=True,
+            timeout=COMMAND_S,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return done.returncode, done.stdout
+
+    def up(self, nodes):
+        self.down()
+        self.compose("up", "-d", "--scale", f"web={nodes}")
+        self.consul_watch = ConsulWatch(self.server_addresses)
+        if self.stack.registrar:
+            from registrar import Registrar
+
+            self.registrar = Registrar(PROJECT, self.container("consul").address)
+        self.balancer_watch = BalancerWatch.of(self.stack.watch, lambda: self.container(self.stack.balancer))
+        self.wait_whole(nodes)
+
+    def down(self):
+        for part in (self.consul_watch, self.balancer_watch, self.registrar):
+            if part:
+                part.stop()
+        self.consul_watch = self.balancer_watch = self.registrar = None
+        self.compose("down", "-v", "-t", "0", "--remove-orphans", check=False)
+
+    def ensure(self, nodes):
+        """As many nodes as that, all of them serving."""
+        for container in self.containers("web", every=True):
+            self.heal(container)
+        if len(self.containers("web")) != nodes:
+            self.scale(nodes)
+        self.wait_whole(nodes)
+
+    def scale(self, nodes):
+        self.compose("up", "-d", "--no-recreate", "--scale", f"web={nodes}")
+
+    # --- who is there
+
+    def containers(self, service, every=False):
+        label = f"label=com.docker.compose.service={service}"
+        project = f"label=com.docker.compose.project={PROJECT}"
+        found = docker("ps", "-q", "--no-trunc", *(["-a"] if every else []), "-f", label, "-f", project).split()
+        return inspect(found)
+
+    def container(self, service):
+        return self.containers(service)[0]
+
+    def nodes(self):
+        return self.containers("web")
+
+    def servers(self):
+        return [self.container(service) for service in self.stack.servers]
+
+    def server_addresses(self):
+        return [found[0].address for found in map(self.containers, self.stack.servers) if found]
+
+    def data_of(self, server):
+        """-> the folder on this machine where a server keeps its data"""
+        mounts = json.loads(docker("inspect", "-f", "{{json .Mounts}}", server.id))
+        return next(mount["Source"] for mount in mounts if mount["Destination"] == "/var/lib/consul")
+
+    def consul_is_well(self, nodes):
+        """Whether each server knows the leader, and holds all members for alive."""
+        addresses = self.server_addresses()
+        members = len(self.stack.servers) + (nodes if self.stack.agents else 0)
+        try:
+            return len(addresses) == len(self.stack.servers) and all(
+                get(address, 8500, "/v1/status/leader") != b'""' and alive(address) == members for address in addresses
+            )
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def leader(self):
+        """-> the server that leads"""
+        for server in self.servers():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                address = json.loads(get(server.address, 8500, "/v1/status/leader")).rpartition(":")[0]
+                return next(one for one in self.servers() if one.address == address)
+        raise RuntimeError("no Consul server answers")
+
+    def wait_whole(self, nodes, timeout=START_S):
+        """Waits until so many nodes and no others are in Consul and in service at the balancer, and Consul is well."""
+
+        begin = time.time()
+
+        def whole():
+            expected = {node.name for node in self.nodes()}
+            return (
+                len(expected) == nodes
+                and begin < min(self.consul_watch.looked_at, self.balancer_watch.looked_at)
+                and self.consul_watch.known() == expected
+                and self.consul_watch.serving() == expected
+                and self.balancer_watch.serving() == expected
+                and self.consul_is_well(nodes)
+            )
+
+        until(whole, timeout, f"{nodes} nodes are in Consul and in {self.stack.balancer}", every=0.1)
+
+    def said(self, text, since):
+        """-> how many lines of the nodes' logs since that moment hold the text"""
+        logs = [docker("logs", "--since", f"{since:.3f}", node.id) for node in self.nodes()]
+        return sum(log.count(text) for log in logs)
+
+    # --- what can happen to a node
+
+    def stop(self, *nodes):
+        docker("stop", "-t", "60", *[node.id for node in nodes])
+
+    def start(self, *nodes):
+        docker("start", *[node.id for node in nodes])
+
+    def kill(self, *nodes):
+        docker("kill", *[node.id for node in nodes])
+
+    def pause(self, node):
+        docker("pause", node.id)
+
+    def unpause(self, node):
+        docker("unpause", node.id)
+
+    def drop(self, node, chain):
+        """Drops what comes in (INPUT) or what goes out (OUTPUT)."""
+        node.in_network("iptables", "-w", "-I", chain, "-i" if chain == "INPUT" else "-o", "eth0", "-j", "DROP")
+
+    def undrop(self, node, chain):
+        node.in_network("iptables", "-w", "-F", chain)
+
+    def link(self, node, state):
+        node.in_network("ip", "link", "set", "eth0", state)
+        if state == "up":  # the route went with the link
+            gateway = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}", node.id)
+            node.in_network("ip", "route", "replace", "default", "via", gateway.strip())
+
+    def heal(self, node):
+        """Undoes whatever a case that broke off may have left."""
+        state = docker("inspect", "-f", "{{.State.Status}}", node.id).strip()
+        if state == "paused":
+            self.unpause(node)
+        elif state != "running":
+            self.start(node)
+        else:
+            send(signal.SIGCONT, node.processes())
+
+    def control(self, node, verb):
+        """Asks the node's helper to drain, undrain, …, the way `fpm-health` does."""
+        node.inside("fpm-health", verb)
+
+    # --- redis, which counts how often each POST was done
+
+    def forget_posts(self):
+        self.container("redis").inside("redis-cli", "del", "chaos")
+
+    def duplicates(self):
+        """-> ids of the POSTs that were done more than once"""
+        words = self.container("redis").inside("redis-cli", "hgetall", "chaos").split()
+        return [key for key, count in zip(words[::2], words[1::2], strict=True) if int(count) > 1]
+
+
+def alive(address):
+    """-> how many members a Consul server holds for alive"""
+    return sum(member["Status"] == 1 for member in json.loads(get(address, 8500, "/v1/agent/members")))
+
+
+def get(host, port, path, timeout=3.0):
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise OSError(f"{path}: status {answer.status}")
+        return answer.read()
+    finally:
+        connection.close()
+
+
+class Load:
+    """The generator's run: sends from `start` until `stop`, which waits for all that is in flight."""
+
+    READY_S = 10
+    END_S = 45
+
+    def __init__(self, binary, address, rate, mix, run_id, out, timeout="30s"):
+        options = {"url": f"http://{address}/", "rate": rate, "mix": mix, "run": run_id, "out": out, "timeout": timeout}
+        words = [word for name, value in options.items() for word in (f"-{name}", str(value))]
+        self.process = subprocess.Popen([binary, *words], stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        if line.strip() != "ready":
+            raise RuntimeError(f"the load generator: {line}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(self.END_S)
+        self.process.stderr.close()
+
+
+def reachable(address, port=80):
+    try:
+        socket.create_connection((address, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def wait_port(address, port=80, timeout=START_S):
+    until(lambda: reachable(address, port), timeout, f"{address}:{port} answers")

@@ -1,0 +1,3 @@
+module svcreg.dev/chaos/load
+
+go 1.19

@@ -1,0 +1,136 @@
+"""A planned stop loses no request; the load can see a loss when svcreg is off."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+from support import fcgi
+from support.load import Load
+from support.waiting import FULL, until
+
+CLIENTS, WORKERS = 12, 4
+
+
+def stop_under_load(n, number):
+    """Stops FPM in the middle of a load that keeps its queue full; returns the load and FPM's exit code."""
+    with Load(n.listen(), n.page, CLIENTS, "ms=300", n.name.encode()) as load:
+        deadline = time.monotonic() + 5
+        while load.answered < WORKERS and time.monotonic() < deadline:
+            time.sleep(0.02)
+        n.send_signal(number)
+        time.sleep(1.0)
+        load.stop()  # a load balancer that has heard of the drain sends nothing more
+        code = n.process.wait(30)
+    return load, code
+
+
+def stops_under_load(n, number, record_property, called):
+    """Stops a node again and again; returns how many requests each stop lost, and FPM's exit codes."""
+    lost, codes, answered = [], set(), 0
+    for _ in range(20 if FULL else 1):
+        with n:
+            if called == "with":
+                n.wait_passing()
+            load, code = stop_under_load(n, number)
+        lost.append(sum(load.lost.values()))
+        codes.add(code)
+        answered += load.answered
+        assert load.answered > (CLIENTS if called == "with" else 0) and not n.helper_pids()
+    total = answered + sum(lost)
+    text = f"{sum(lost)} of {total} requests lost over {len(lost)} stops, {min(lost)} to {max(lost)} each"
+    print(f"{called} svcreg, {number.name}, control timeout {n.top['process_control_timeout']}: {text}")
+    record_property(f"lost_{called}_svcreg", text)
+    return lost, codes
+
+
+@pytest.mark.parametrize("timeout", ["0", "10s"])
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_running_and_queued_requests_are_answered(node, record_property, number, timeout):
+    n = node(pools={"web": {"pm.max_children": WORKERS}}, top={"process_control_timeout": timeout})
+    lost, codes = stops_under_load(n, number, record_property, "with")
+    assert not any(lost) and codes == {0}
+
+
+@pytest.mark.parametrize("timeout", ["0", "10s"])
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_without_svcreg_the_same_load_sees_the_loss(node, record_property, number, timeout):
+    n = node(
+        pools={"web": {"pm.max_children": WORKERS}},
+        top={"process_control_timeout": timeout},
+        ini={"svcreg.enabled": "0"},
+    )
+    n.page = n.script("page.php", "<?php usleep(300000); echo svcreg_node();")
+    lost, _ = stops_under_load(n, number, record_property, "without")
+    assert min(lost) >= WORKERS
+
+
+def test_an_idle_node_stops_quickly_and_is_deregistered_first(node, consul):
+    with node() as n:
+        n.wait_passing()
+        start = time.monotonic()
+        assert n.stop() == 0
+        assert time.monotonic() - start < 1.0
+        assert not consul.health(n.service()) and not consul.check(n.service_id())
+
+
+@contextlib.contextmanager
+def requests_running(n, count, ms):
+    """`count` requests of `ms` in workers of a node that is passing; their answers are not read."""
+    n.wait_passing()
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            fcgi.send(stack.enter_context(fcgi.connect(n.listen())), n.page, f"ms={ms}")
+        until(lambda: n.pool_status()["workers"]["active"] == count, 2, f"{count} requests running")
+        yield
+
+
+def test_a_second_signal_goes_straight_through(node):
+    with node() as n, requests_running(n, 2, 8000):
+        n.send_signal(signal.SIGTERM)
+        n.wait_state("draining")
+        start = time.monotonic()
+        assert n.stop(signal.SIGTERM) == 0 and time.monotonic() - start < 2.5
+
+
+def test_the_drain_is_bounded_by_its_timeout(node):
+    with node(ini={"svcreg.drain_timeout": "500ms"}) as n, requests_running(n, 2, 8000):
+        start = time.monotonic()
+        assert n.stop() == 0
+        assert 0.5 <= time.monotonic() - start < 3
+
+
+def test_a_reload_during_the_drain_is_swallowed(node):
+    with node() as n, requests_running(n, 1, 1500):
+        n.send_signal(signal.SIGQUIT)
+        n.wait_state("draining")
+        n.send_signal(signal.SIGUSR2)
+        assert n.process.wait(10) == 0 and not n.lines("Reloading in progress")
+
+
+@pytest.mark.parametrize("unit", ["with", "without"])
+def test_a_unit_of_systemds_without_the_drop_in_is_warned_about(node, unit):
+    n = node(environment=os.environ | ({"SVCREG_KILL_MODE": "mixed"} if unit == "with" else {}))
+    plain = n.command()
+    n.command = lambda: ["sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$@"', "sh", *plain]
+    with n:
+        assert len(n.lines("this unit lacks svcreg's drop-in")) == (1 if unit == "without" else 0)
+        n.environment["SYSTEMD_EXEC_PID"] = "1"  # as what a service starts has it
+        n.command = lambda: plain
+    with n:
+        assert len(n.lines("this unit lacks svcreg's drop-in")) == (1 if unit == "without" else 0)
+
+
+def test_sigint_stops_at_once_and_still_deregisters(node, consul):
+    with node() as n:
+        n.wait_passing()
+        start = time.monotonic()
+        assert n.stop(signal.SIGINT) == 0 and time.monotonic() - start < 2.2
+        assert not consul.health(n.service())
+
+
+def test_ondemand_pools_that_never_forked_are_drained_too(node, consul):
+    with node(pools={"web": {"pm": "ondemand"}}) as n:
+        n.wait_passing()
+        assert n.stop() == 0 and not consul.health(n.service())
