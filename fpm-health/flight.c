@@ -128,6 +128,12 @@ static void read_answer(struct flight *f)
     }
 }
 
+/* A fresh socket's buffer takes a kilobyte whole. */
+static bool send_whole(const struct flight *f)
+{
+    return send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL) == (ssize_t)f->request_length;
+}
+
 static void send_request(struct flight *f)
 {
     int error = 0;
@@ -137,8 +143,7 @@ static void send_request(struct flight *f)
         land_errno(f, error);
         return;
     }
-    /* a fresh socket's buffer takes a kilobyte whole */
-    if (send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL) != (ssize_t)f->request_length) {
+    if (!send_whole(f)) {
         land_errno(f, errno);
         return;
     }
@@ -189,7 +194,6 @@ struct flight *flight_start(struct loop *loop, const struct address *to, enum fl
     f->loop = loop;
     f->io = (struct loop_io){socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_ready};
     f->timer = (struct loop_timer){.fire = on_timer};
-    f->state = FLIGHT_CONNECTING;
     f->done = done;
     f->context = context;
     f->input_length = f->received = f->output_length = 0;
@@ -198,8 +202,10 @@ struct flight *flight_start(struct loop *loop, const struct address *to, enum fl
         flight_cancel(f);
         return NULL;
     }
-    bool failed = connect(f->io.fd, &to->to.any, to->length) == -1 && errno != EINPROGRESS;
-    if (failed || loop_add(loop, &f->io, EPOLLOUT) == -1) {
+    bool connected = connect(f->io.fd, &to->to.any, to->length) == 0; /* a unix socket is at once, or never */
+    bool failed = connected ? !send_whole(f) : errno != EINPROGRESS;
+    f->state = connected ? FLIGHT_READING : FLIGHT_CONNECTING;
+    if (failed || loop_add(loop, &f->io, connected ? EPOLLIN : EPOLLOUT) == -1) {
         f->error = errno;
         f->state = FLIGHT_FAILED;
         close(f->io.fd);
