@@ -21,8 +21,8 @@ from support.waiting import free_port, until
 
 @pytest.fixture(params=["unix", "tcp"])
 def fpm(request, workdir):
-    own = {} if request.param == "unix" else {"listen": f"127.0.0.1:{free_port()}"}
-    with Fpm(workdir, {"web": {"pm.max_children": 2, **own}}) as fpm:
+    own = {"tcp": {"listen": f"127.0.0.1:{free_port()}"}, "ipv6": {"listen": f"[::1]:{free_port()}"}}
+    with Fpm(workdir, {"web": {"pm.max_children": 2, **own.get(request.param, {})}}) as fpm:
         yield fpm
 
 
@@ -33,12 +33,6 @@ def helper(workdir, fpm):
     with Helper(workdir, pools, master=master) as helper:
         helper.wait_state("healthy")
         yield helper
-
-
-def finish(sock):
-    """Reads an answer to its end and closes: until then FPM keeps the worker for it."""
-    with contextlib.suppress(OSError, EOFError), sock:
-        fcgi.receive(sock)
 
 
 @pytest.fixture
@@ -52,7 +46,7 @@ def occupy(fpm):
             sock = fcgi.connect(fpm.listen())
             fcgi.send(sock, script, f"ms={ms}")
             open_sockets.append(sock)
-            threading.Thread(target=finish, args=(sock,), daemon=True).start()
+            threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
         return open_sockets
 
     yield occupy
@@ -65,6 +59,7 @@ def is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
+@pytest.mark.parametrize("fpm", ["unix", "tcp", "ipv6"], indirect=True)
 def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, fpm, occupy):
     sockets = occupy(2 + 8, 1500)
     helper.wait_state("degraded", timeout=3)

@@ -1,6 +1,5 @@
 """A live node for probers to look at, and the examples of docs/examples with its addresses in place of theirs."""
 
-import contextlib
 import re
 import threading
 import time
@@ -52,7 +51,7 @@ class Web:
         for _ in range(count):
             sock = fcgi.connect(self.fpm.listen(), 90)
             fcgi.send(sock, self.sleep, f"ms={ms}")
-            threading.Thread(target=finish, args=(sock,), daemon=True).start()
+            threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
 
     def saturate(self):
         self.occupy(WORKERS + 8)
@@ -62,11 +61,6 @@ class Web:
         """All workers are free again: nothing else wakes them."""
         self.fpm.kill()
         self.fpm.start()
-
-
-def finish(sock):
-    with contextlib.suppress(OSError, EOFError), sock:
-        fcgi.receive(sock)
 
 
 def example(name, replacements):
