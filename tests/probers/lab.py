@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import fcgi
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_ports, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -30,11 +30,7 @@ class Web:
         self.page = self.fpm.script("index.php", f"<?php echo '{name} ', $_SERVER['REQUEST_METHOD'];")
         self.sleep = self.fpm.script("sleep.php", "<?php usleep(1000 * (int) $_GET['ms']);")
         pools = [{"name": "web", "listen": self.fpm.listen(), "pm": "static", "max_children": WORKERS}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{self.http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{self.agent}"],
-        }
-        self.helper = Helper(directory, pools, **listens, **top)
+        self.helper = Helper(directory, pools, **listens(directory, self.http, self.agent), **top)
 
     def __enter__(self):
         self.fpm.start()

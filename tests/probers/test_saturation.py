@@ -11,7 +11,7 @@ import time
 import pytest
 from support import fcgi, wire
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.load import Load
 from support.waiting import FULL, free_ports, until
 
@@ -51,11 +51,7 @@ def saturated(directory, listen, http, agent, sleep_s):
     with Fpm(directory, {"web": own}) as fpm:
         script = fpm.script("sleep.php", f"<?php sleep({sleep_s});")
         pools = [{"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": WORKERS}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(directory, pools, master={"pid": fpm.pid}, **listens) as helper:
+        with Helper(directory, pools, master={"pid": fpm.pid}, **listens(directory, http, agent)) as helper:
             helper.wait_state("healthy")
             fpm.accepted = accepted(fpm)  # the next ping is seconds away
             with Load(fpm.listen(), script, clients=WORKERS + QUEUED, timeout=120) as load:

@@ -4,6 +4,8 @@ import multiprocessing
 import socket
 import time
 
+from .wire import percentile
+
 
 def _ask(path, request, over, pipe):
     took = []
@@ -36,13 +38,11 @@ class Probes:
 
     def __exit__(self, *_):
         self.over.set()
-        took = sorted(self.pipe.recv()) if self.pipe.poll(30) else []
+        took = self.pipe.recv() if self.pipe.poll(30) else []
         self.process.join()
         assert took, "the prober did not end well"
         self.count = len(took)
-        self.median_ms, self.p99_ms, self.worst_ms = (
-            1000 * took[min(len(took) - 1, int(len(took) * share))] for share in (0.5, 0.99, 1)
-        )
+        self.median_ms, self.p99_ms, self.worst_ms = (1000 * percentile(took, share) for share in (0.5, 0.99, 1))
 
     def __str__(self):
         return f"{self.count} probes: median {self.median_ms:.2f}, p99 {self.p99_ms:.2f}, worst {self.worst_ms:.2f} ms"
