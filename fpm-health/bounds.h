@@ -1,4 +1,4 @@
-/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config.c. */
+/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config_fields.c. */
 #ifndef FPM_HEALTH_BOUNDS_H
 #define FPM_HEALTH_BOUNDS_H
 

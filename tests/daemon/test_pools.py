@@ -1,6 +1,5 @@
 """Stand-alone, with a real FPM and no board: what is seen of a pool from outside, and the command line."""
 
-import contextlib
 import grp
 import os
 import pwd
@@ -21,8 +20,8 @@ from support.waiting import free_port, until
 
 @pytest.fixture(params=["unix", "tcp"])
 def fpm(request, workdir):
-    own = {} if request.param == "unix" else {"listen": f"127.0.0.1:{free_port()}"}
-    with Fpm(workdir, {"web": {"pm.max_children": 2, **own}}) as fpm:
+    own = {"tcp": {"listen": f"127.0.0.1:{free_port()}"}, "ipv6": {"listen": f"[::1]:{free_port()}"}}
+    with Fpm(workdir, {"web": {"pm.max_children": 2, **own.get(request.param, {})}}) as fpm:
         yield fpm
 
 
@@ -33,12 +32,6 @@ def helper(workdir, fpm):
     with Helper(workdir, pools, master=master) as helper:
         helper.wait_state("healthy")
         yield helper
-
-
-def finish(sock):
-    """Reads an answer to its end and closes: until then FPM keeps the worker for it."""
-    with contextlib.suppress(OSError, EOFError), sock:
-        fcgi.receive(sock)
 
 
 @pytest.fixture
@@ -56,11 +49,12 @@ def occupy(fpm, held):
         for _ in range(count):
             sock = fcgi.connect(fpm.listen())
             fcgi.send(sock, held.script)
-            threading.Thread(target=finish, args=(sock,), daemon=True).start()
+            threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
 
     return occupy
 
 
+@pytest.mark.parametrize("fpm", ["unix", "tcp", "ipv6"], indirect=True)
 def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, held, occupy):
     occupy(2 + 8)
     helper.wait_state("degraded", timeout=3)
