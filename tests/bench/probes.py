@@ -8,9 +8,10 @@ from pathlib import Path
 from support import fcgi
 from support.helper import BIN as FPM_HEALTH
 from support.waiting import until
+from support.wire import percentile
 
 from . import servers
-from .measure import GENERATOR_CORE, Cpu, brief, empty_call_ns, percentile, pinned, spread, system_calls
+from .measure import GENERATOR_CORE, Cpu, brief, empty_call_ns, pinned, spread, system_calls
 from .report import Plot, Section
 
 CONNECTIONS = 16

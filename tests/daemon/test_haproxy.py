@@ -15,7 +15,7 @@ import time
 import pytest
 from support import fcgi
 from support.fpm import Fpm, Held
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_ports, until
 
 BIN = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
@@ -128,11 +128,7 @@ def helper(fpm, ports):
         {"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": WORKERS},
         {"name": "other", "listen": "/nonexistent"},
     ]
-    listen = {
-        "health_listen": [f"127.0.0.1:{ports['http']}", f"unix:{fpm.directory}/health.sock"],
-        "agent_listen": [f"127.0.0.1:{ports['agent']}"],
-    }
-    with Helper(fpm.directory, pools, **listen) as helper:
+    with Helper(fpm.directory, pools, **listens(fpm.directory, ports["http"], ports["agent"])) as helper:
         helper.wait_state("healthy")
         yield helper
 

@@ -9,7 +9,7 @@ import pytest
 from support.clock import SELF, Stopwatch
 from support.fcgi import connect
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_port, until
 from support.wire import read_all
 
@@ -20,11 +20,7 @@ def helper(module_directory):
     with Fpm(module_directory) as fpm:
         port, agent = free_port(), free_port()
         pools = [{"name": "web", "listen": fpm.listen(), "max_children": 2}, {"name": "a b", "listen": "/nonexistent"}]
-        listen = {
-            "health_listen": [f"127.0.0.1:{port}", f"unix:{module_directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(module_directory, pools, **listen) as helper:
+        with Helper(module_directory, pools, **listens(module_directory, port, agent)) as helper:
             helper.port, helper.agent_port = port, agent
             helper.wait_state("healthy")
             yield helper

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -16,6 +17,8 @@ from support.waiting import free_port, until
 HANG_S = 2
 ENDLESS = "<?php set_time_limit(0); for (;;) { }"
 ASLEEP = "<?php sleep(60);"
+BURNING_S = 1
+BURNS_AND_ENDS = f"<?php $end = hrtime(true) + {BURNING_S} * 1e9; while (hrtime(true) < $end);"
 SHORT_SLEEPS = "<?php for ($i = 0; $i < 6000; $i++) { usleep(10000); }"
 
 
@@ -37,14 +40,16 @@ def helper(workdir, fpm):
 
 @pytest.fixture
 def send(fpm):
-    """Sends requests that nobody reads."""
+    """Sends requests that nobody reads, or whose answers are read in the background."""
     sockets = []
 
-    def send(source, count=1):
+    def send(source, count=1, read=False):
         script = fpm.script(f"script{len(sockets)}.php", source)
         for _ in range(count):
             sockets.append(fcgi.connect(fpm.listen()))
             fcgi.send(sockets[-1], script)
+            if read:
+                threading.Thread(target=fcgi.finish, args=(sockets[-1],), daemon=True).start()
 
     yield send
     for sock in sockets:
@@ -67,17 +72,26 @@ def test_workers_in_an_endless_loop_are_down_at_the_hang_timeout(helper, send, r
     assert helper.get("/live")[0] == helper.get("/haproxy/web")[0] == 503
 
 
-@pytest.mark.parametrize("source", [ASLEEP, SHORT_SLEEPS], ids=["asleep", "short_sleeps"])
-def test_workers_that_sleep_are_never_down(helper, send, source):
-    send(source, 3)
+def stays_saturated(helper, seconds):
     helper.wait_state("degraded")
-    deadline = time.monotonic() + HANG_S + 2
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         pool = helper.pool()
         assert (pool["state"], pool["reason"]) == ("degraded", "saturated")
         time.sleep(0.05)
     assert helper.get("/live")[0] == 200
     assert " -> down" not in helper.log_text()
+
+
+@pytest.mark.parametrize("source", [ASLEEP, SHORT_SLEEPS], ids=["asleep", "short_sleeps"])
+def test_workers_that_sleep_are_never_down(helper, send, source):
+    send(source, 3)
+    stays_saturated(helper, HANG_S + 2)
+
+
+def test_workers_that_burn_and_finish_are_never_down(helper, send):
+    send(BURNS_AND_ENDS, 2 * (3 * HANG_S // BURNING_S + 3), read=True)
+    stays_saturated(helper, 3 * HANG_S)
 
 
 def test_stopped_workers_are_down_and_back_within_a_second_each(helper, fpm, send, record_property):

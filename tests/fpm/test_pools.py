@@ -71,6 +71,9 @@ def test_includes_in_includes_are_followed_as_deep_as_fpm_does(quiet, depth):
     if test.returncode == 0:
         with node:
             assert sorted(pools(node)) == sorted(["web", *(f"p{number}" for number in range(depth))])
+    else:
+        start = subprocess.run(node.command(), capture_output=True, text=True, timeout=10)
+        assert start.returncode != 0 and "svcreg: does nothing: files included too deep" in start.stderr
     assert (test.returncode == 0) == (depth <= 4), test.stderr
 
 

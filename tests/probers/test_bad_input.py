@@ -15,7 +15,7 @@ import pytest
 from support import fcgi, wire
 from support.clock import SELF, Stopwatch
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.memory import memory_kb
 from support.waiting import free_ports, until
 
@@ -45,11 +45,7 @@ def helper(workdir):
     http, agent = free_ports(2)
     with Fpm(workdir) as fpm:
         pools = [{"name": "web", "listen": fpm.listen(), "max_children": 2}, {"name": "other", "listen": "/nowhere"}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{http}", f"unix:{workdir}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(workdir, pools, **listens) as helper:
+        with Helper(workdir, pools, **listens(workdir, http, agent)) as helper:
             helper.at, helper.agent = f"127.0.0.1:{http}", f"127.0.0.1:{agent}"
             helper.wait_state("healthy")
             yield helper

@@ -11,7 +11,7 @@ import time
 import pytest
 from support import fcgi, wire
 from support.fpm import Fpm, Held
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.load import Load
 from support.waiting import FULL, free_ports, until
 
@@ -50,11 +50,7 @@ def saturated(directory, listen, http, agent):
     with Fpm(directory, {"web": own}) as fpm:
         held = Held(fpm)
         pools = [{"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": WORKERS}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(directory, pools, master={"pid": fpm.pid}, **listens) as helper:
+        with Helper(directory, pools, master={"pid": fpm.pid}, **listens(directory, http, agent)) as helper:
             helper.wait_state("healthy")
             fpm.accepted = accepted(fpm)  # the next ping is seconds away
             with Load(fpm.listen(), held.script, clients=WORKERS + QUEUED, timeout=120) as load:

@@ -52,6 +52,14 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def listens(directory, http, agent):
+    """The top keys for HTTP and the agent-check on these ports; where a Helper is asked by its own test stays."""
+    return {
+        "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
+        "agent_listen": [f"127.0.0.1:{agent}"],
+    }
+
+
 class Helper:
     """
     `with Helper(directory, pools=[{"name": …, "listen": …}], **top) as helper:` writes config.json and serves it.

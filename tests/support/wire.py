@@ -67,6 +67,7 @@ def metric(text, name, pool):
 
 
 def percentile(values, share):
+    """The nearest rank: the least value that so great a share of all does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
