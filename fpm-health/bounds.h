@@ -47,6 +47,7 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
+    FLIGHT_LOOK_MS = 3,                     /* from a request to the first look for its answer */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */
@@ -54,6 +55,7 @@ enum {
     PING_ANSWER_MAX_BYTES = 64 * 1024,
     PING_FAILURES = 3, /* so many in a row are evidence */
     PING_EVERY_MS = 5 * 1000,
+    PING_SHARE_MS = 10, /* between two pings, to whichever pools */
     STATUS_EVERY_MS = 1000,
     STATUS_FRESH_MS = 2000,
     SCRIPT_MAX_BYTES = 1024, /* path and query of a warm-up or probe script */

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.waiting import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = 3
@@ -135,8 +135,7 @@ class Stack:
 @contextlib.contextmanager
 def variant(name, *files, **environment):
     """A stack of its own beside the others, for as long as the block lasts; a failed start shows its logs."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = {"http_port": one.getsockname()[1], "consul_port": two.getsockname()[1]}
+    ports = dict(zip(("http_port", "consul_port"), free_ports(2), strict=True))
     stack = Stack(f"svcreg-test-{name}", "docker-compose.yml", *files, **ports)
     stack.environment.update(environment)
     try:

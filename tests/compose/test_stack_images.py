@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
 from conftest import ROOT, assert_unprivileged, eventually, fetch, run
+from support.waiting import free_port
 
 SERVICES = ["web", "nginx", "consul", "redis"]
 HARDENED = ["--read-only", "--cap-drop=ALL", "--tmpfs=/run/svcreg:uid=33,gid=33", "--tmpfs=/tmp:uid=33,gid=33"]
@@ -95,8 +95,7 @@ def test_settings_of_svcreg_and_fpm_come_from_the_environment(extra_node):
 @pytest.fixture
 def registry(tmp_path):
     """-> host:port of Debian's docker-registry, with storage of its own, as a plain process"""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = tmp_path / "registry.yml"
     storage = {"filesystem": {"rootdirectory": str(tmp_path / "data")}}
     config.write_text(

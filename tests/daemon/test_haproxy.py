@@ -14,7 +14,7 @@ import time
 
 import pytest
 from support import fcgi
-from support.fpm import Fpm
+from support.fpm import Fpm, Held
 from support.helper import Helper, listens
 from support.waiting import free_ports, until
 
@@ -174,12 +174,13 @@ def test_a_socket_that_goes_is_down_and_back(haproxy, helper, fpm, record_proper
 
 
 def test_the_weight_follows_the_load(haproxy, fpm):
-    script = fpm.script("sleep.php", "<?php usleep(2500000);")
+    held = Held(fpm)
     sockets = [fcgi.connect(fpm.listen()) for _ in range(WORKERS // 2)]
     for sock in sockets:
-        fcgi.send(sock, script)
+        fcgi.send(sock, held.script)
     until(lambda: int(haproxy.servers()["agent"]["weight"]) <= 60, what="half the weight at half the load")
     assert int(haproxy.servers()["httpchk"]["weight"]) == 100
+    held.release()
     for sock in sockets:
         fcgi.receive(sock)
         sock.close()

@@ -104,10 +104,9 @@ def test_values_expand_as_fpm_expands_them(quiet, monkeypatch):
     assert pool["meta"] == {"k": "v", "url": "a=b"}
 
 
-def test_the_hidden_status_pool_is_no_pool(quiet):
-    with quiet(pools={"web": {"pm.status_listen": "/tmp/svcreg-status.sock", "pm.status_path": "/s"}}) as node:
+def test_the_hidden_status_pool_is_no_pool(quiet, workdir):
+    with quiet(pools={"web": {"pm.status_listen": workdir / "status.sock", "pm.status_path": "/s"}}) as node:
         assert list(pools(node)) == ["web"]
-    os.unlink("/tmp/svcreg-status.sock")
 
 
 def test_what_guards_a_pools_socket_is_told(quiet):

@@ -44,9 +44,13 @@ class Web:
 
     def occupy(self, count, ms=60_000):
         """So many requests that take so long."""
+        self.ask(count, self.sleep, f"ms={ms}")
+
+    def ask(self, count, script, query=""):
+        """So many requests, whose answers are read in the background."""
         for _ in range(count):
             sock = fcgi.connect(self.fpm.listen(), 90)
-            fcgi.send(sock, self.sleep, f"ms={ms}")
+            fcgi.send(sock, script, query)
             threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
 
     def saturate(self):
