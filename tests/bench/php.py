@@ -27,7 +27,7 @@ def requests(options, directory):
         "FPM does between requests is left out).",
         ["", "without svcreg", "with svcreg", "with ÷ without", "without ÷ without: noise"],
     )
-    rounds = [one_round(directory, number, options.seconds) for number in range(2 * options.rounds)]
+    rounds = [one_round(directory, number) for number in range(2 * options.rounds)]
     bands = {}
     for key, what in (("rate", "requests/s of a page"), ("cpu", "µs CPU of FPM a request")):
         without, again, with_it = ([figures[name][key] for figures in rounds] for name in SIDES)
@@ -44,7 +44,7 @@ def requests(options, directory):
     return section
 
 
-def one_round(directory, number, seconds):
+def one_round(directory, number):
     """Each side's requests/s and µs CPU a request, measured twice, there and back."""
     with contextlib.ExitStack() as stack:
         names = list(SIDES)[number % 3 :] + list(SIDES)[: number % 3]
@@ -54,7 +54,7 @@ def one_round(directory, number, seconds):
         found = {name: [] for name in SIDES}
         for side in sides + sides[::-1]:
             before = cpu_s(*side.fpm)
-            figures = probes.load(side.url, "keep-alive", seconds, connections=4)
+            figures = probes.load(side.url, "keep-alive", 1, connections=4)
             cost = (cpu_s(*side.fpm) - before) / figures["answers"] * 1e6
             found[side.name].append({"rate": figures["answers"] / figures["duration_us"] * 1e6, "cpu": cost})
     return {name: {key: statistics.mean(of[key] for of in both) for key in both[0]} for name, both in found.items()}
