@@ -1,4 +1,4 @@
-/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config.c. */
+/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config_fields.c. */
 #ifndef FPM_HEALTH_BOUNDS_H
 #define FPM_HEALTH_BOUNDS_H
 
@@ -55,6 +55,7 @@ enum {
     PING_ANSWER_MAX_BYTES = 64 * 1024,
     PING_FAILURES = 3, /* so many in a row are evidence */
     PING_EVERY_MS = 5 * 1000,
+    PING_SHARE_MS = 10, /* between two pings, to whichever pools */
     STATUS_EVERY_MS = 1000,
     STATUS_FRESH_MS = 2000,
     SCRIPT_MAX_BYTES = 1024, /* path and query of a warm-up or probe script */

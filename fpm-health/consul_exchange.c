@@ -193,8 +193,10 @@ static void on_answer(void *context, const struct client_answer *a)
     struct consul_service *s = context;
     struct consul *c = s->consul;
     int64_t now_ms = c->loop->now_ms;
+    enum consul_op op = s->op;
+    bool told = consul_told(s);
     s->busy = false;
-    consul_count(c, s->op, a);
+    consul_count(c, op, a);
     if (!acceptable(s, a)) {
         char why[BOARD_TEXT_BYTES];
         consul_describe(a, why);
@@ -203,17 +205,20 @@ static void on_answer(void *context, const struct client_answer *a)
         if (c->phase == CONSUL_LEAVING && !a->status) {
             c->phase = CONSUL_LEFT; /* nobody there to say goodbye to */
         }
-    } else if (s->op == OP_REGISTER) {
+    } else if (op == OP_REGISTER) {
         after_register(s, a, now_ms);
-    } else if (s->op == OP_UPDATE) {
+    } else if (op == OP_UPDATE) {
         after_update(s, a, now_ms);
-    } else if (s->op == OP_MAINTAIN) {
+    } else if (op == OP_MAINTAIN) {
         after_maintain(s, a, now_ms);
     } else {
         after_deregister(s);
     }
+    bool only_beat = op == OP_UPDATE && told && consul_told(s) && c->phase == CONSUL_SERVING;
     consul_pump(c);
-    c->changed(c->context);
+    if (!only_beat) {
+        c->changed(c->context);
+    }
 }
 
 /* PUT …/maintenance/ID?enable=…; the reason tells ours from what somebody else switched on. */

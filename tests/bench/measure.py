@@ -89,8 +89,3 @@ def spread(values):
     if len(values) == 1:
         return brief(values[0])
     return f"{brief(statistics.median(values))} ({brief(min(values))}–{brief(max(values))})"
-
-
-def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from support import fcgi
 from support.waiting import until
+from support.wire import percentile
 
 from . import servers
 from .measure import (
@@ -16,7 +17,6 @@ from .measure import (
     brief,
     cpu_s,
     empty_call_ns,
-    percentile,
     pinned,
     spread,
     system_calls,

@@ -51,6 +51,7 @@ def test_requests_are_due_at_an_even_rate_and_in_the_shares_of_the_mix(send):
     kinds = [request.kind for request in requests[:100]]
     assert [kinds.count(kind) for kind in ("get", "post", "get-close")] == [60, 20, 20]
     assert {request.node for request in requests} == {"node-1"}
+    assert all(0 <= request.begun < request.latency for request in requests)
 
 
 def test_the_rate_does_not_sink_when_nobody_answers(send):

@@ -4,33 +4,33 @@ import os
 import socket
 import time
 
+from .clock import Stopwatch
+
 FULL = os.environ.get("SVCREG_FULL") == "1"  # as often as the promises say, instead of often enough to notice a break
 
 
 def until(condition, timeout=5.0, what="the condition", every=0.01):
-    """Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds of a Stopwatch."""
+    watch = Stopwatch()
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > deadline:
+        if watch.seconds() > timeout:
             raise AssertionError(f"{what}: not within {timeout} s")
         time.sleep(every)
 
 
-def free_ports(count):
-    """`count` TCP ports of 127.0.0.1 that were free a moment ago."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
-
-
 def free_port():
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    return free_ports(1)[0]
+    """
+    A TCP port of 127.0.0.1 for whoever asks for it by its number. A connection to it has just ended: that keeps the
+    kernel for a minute from giving it to anybody who takes any, another test's client among them.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        server.accept()[0].close()
+        return server.getsockname()[1]
+
+
+def free_ports(count):
+    """So many of them."""
+    return [free_port() for _ in range(count)]
