@@ -20,23 +20,23 @@ SIDES = {"without": {"svcreg.enabled": "0"}, "without again": {"svcreg.enabled":
 def requests(options, directory):
     section = Section(
         "What a PHP request pays",
-        "The page of this repository (`src-www/index.php`) through nginx and FastCGI, two workers, opcache, FPM on one "
-        "core and wrk on the other: with svcreg, without, and once more without, which shows how far two that differ "
-        "in nothing lie apart. All are started anew for each round: where the kernel put FPM's memory is chance, and "
-        "lasts as long as FPM does. And the instructions that an empty request takes more with svcreg (callgrind; what "
-        "FPM does between requests is left out).",
+        "The page of this repository (`src-www/index.php`) through nginx and FastCGI, two workers, opcache, FPM on "
+        "one core and wrk on the other: with svcreg, without, and once more without, which shows how far two that "
+        "differ in nothing lie apart. All are started anew for each round, of which there are twice as many as "
+        "elsewhere: where the kernel put FPM's memory is chance, and lasts as long as FPM does. And the instructions "
+        "that an empty request takes more with svcreg (callgrind; what FPM does between requests is left out).",
         ["", "without svcreg", "with svcreg", "with ÷ without", "without ÷ without: noise"],
     )
     rounds = [one_round(directory, number) for number in range(2 * options.rounds)]
-    bands = {}
+    medians = {}
     for key, what in (("rate", "requests/s of a page"), ("cpu", "µs CPU of FPM a request")):
         without, again, with_it = ([figures[name][key] for figures in rounds] for name in SIDES)
         more = [mine / theirs for mine, theirs in zip(with_it, without, strict=True)]
         noise = [mine / theirs for mine, theirs in zip(again, without, strict=True)]
         section.rows.append([what, spread(without), spread(with_it), spread(more), spread(noise)])
-        bands[key] = statistics.median(more)
-    section.at_most("CPU of FPM a request, with ÷ without", bands["cpu"], 1.03)
-    section.at_least("requests/s of a page, with ÷ without", bands["rate"], 0.97)
+        medians[key] = statistics.median(more)
+    section.at_most("CPU of FPM a request, with ÷ without", medians["cpu"], 1.03)
+    section.at_least("requests/s of a page, with ÷ without", medians["rate"], 0.97)
     if not options.quick:
         more = float(instructions(directory))
         section.rows.append(["instructions more, an empty request", "", f"{more:.0f}", "", ""])
