@@ -1,4 +1,4 @@
-/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config.c. */
+/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config_fields.c. */
 #ifndef FPM_HEALTH_BOUNDS_H
 #define FPM_HEALTH_BOUNDS_H
 
@@ -49,6 +49,7 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
+    FLIGHT_LOOK_MS = 3,                     /* from a request to the first look for its answer */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */

@@ -50,6 +50,8 @@ PLANNED = Promise()
 DIED = Promise(failed_other=None, bad_until=1.0, slow_until=1.0, out_of_balancer=2.5)
 # Silence: what starts later than 2.5 s after it neither fails nor waits. When it ends the node is back soon.
 SILENT = Promise(failed_other=None, bad_until=2.5, slow_until=2.5, out_of_balancer=2.5, back=5.0)
+# … and the node that comes back has every worker free.
+CUT_OFF = replace(SILENT, stuck=0)
 # Nothing of a request's way is hurt.
 UNHURT = Promise(slow=0)
 
@@ -301,12 +303,12 @@ def pause(experiment):
         lab.unpause(node)
 
 
-@case("drop-in", "packets to a node dropped", SILENT, short=True)
+@case("drop-in", "packets to a node dropped", CUT_OFF, short=True)
 def drop_in(experiment):
     dropped(experiment, "INPUT")
 
 
-@case("drop-out", "packets from a node dropped", SILENT)
+@case("drop-out", "packets from a node dropped", CUT_OFF)
 def drop_out(experiment):
     dropped(experiment, "OUTPUT")
 
@@ -317,18 +319,20 @@ def dropped(experiment, chain):
     lab.drop(node, chain)
     try:
         time.sleep(experiment.hold_s)
+        experiment.note("stuck", lab.stuck(node))
     finally:
         experiment.healed()
         lab.undrop(node, chain)
 
 
-@case("link-down", "a node's link down", SILENT, short=True)
+@case("link-down", "a node's link down", CUT_OFF, short=True)
 def link_down(experiment):
     lab, node = experiment.lab, experiment.victim()
     experiment.fault(node)
     lab.link(node, "down")
     try:
         time.sleep(experiment.hold_s)
+        experiment.note("stuck", lab.stuck(node))
     finally:
         experiment.healed()
         lab.link(node, "up")

@@ -91,7 +91,7 @@ class Experiment:
         return Load(BINARY, self.address, rate, mix, run_id, file)
 
     def run(self):
-        """-> the figures"""
+        """-> the figures, and what is known of each request that failed or was slow"""
         self.lab.forget_posts()
         load, begin = self.load(self.case.rate, self.case.mix), time.monotonic()
         try:
@@ -104,7 +104,13 @@ class Experiment:
                 time.sleep(max(0.0, begin + PLANNED_REQUESTS / self.case.rate - time.monotonic()))
         finally:
             load.stop()
-        return judge.figures(self.seen())
+        seen = self.seen()
+        return judge.figures(seen), self.explained(judge.evidence(seen), min(one.start for one in seen.requests))
+
+    def explained(self, evidence, since):
+        """Adds the balancer's own line: whom it asked, and how long each took."""
+        said = self.lab.balancer_said({one["id"] for one in evidence}, since) if evidence else {}
+        return [one | {"balancer": said.get(one["id"])} for one in evidence]
 
     def seen(self):
         lab, names = self.lab, [node.name for node in self.victims]
@@ -149,6 +155,7 @@ class Experiment:
             "balancer": [(when - begin, states) for when, states in lab.balancer_watch.since(begin)],
             "victims": [node.name for node in self.victims],
             "healed": self.healed_at and self.healed_at - begin,
+            "looked_at": [watch.looked_at - begin for watch in (lab.consul_watch, lab.balancer_watch)],
         }
 
 
@@ -157,13 +164,14 @@ def perform(lab, case, repeat, full, directory):
     directory.mkdir(parents=True, exist_ok=True)
     lab.ensure(case.nodes)
     experiment = Experiment(lab, case, repeat, full, directory)
-    figures = experiment.run()
+    figures, evidence = experiment.run()
     result = {
         "case": case.name,
         "stack": case.stack,
         "figures": figures,
         "promise": asdict(case.promise),
         "broken": judge.broken(figures, case.promise),
+        "evidence": evidence,
         "timelines": experiment.timelines(),
     }
     if result["broken"]:

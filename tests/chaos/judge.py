@@ -1,7 +1,7 @@
 """From what was seen to figures, and from figures to a verdict. Pure: no I/O, no clock."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 SLOW_S = 1.0  # so much later than the page itself takes: slow
 VERY_SLOW_S = 10.0
@@ -19,6 +19,7 @@ class Request:
     latency: float
     failure: str  # empty: all is well
     node: str
+    begun: float = 0.0  # how late the generator itself was
 
     @property
     def late(self):
@@ -36,6 +37,7 @@ def parse(row):
         latency=int(row["latency_us"]) / 1e6,
         failure=row["failure"],
         node=row["node"],
+        begun=int(row["begun_us"]) / 1e6,
     )
 
 
@@ -51,6 +53,7 @@ class Promise:
     out_of_consul: float | None = None  # seconds until the victim is no longer in service
     out_of_balancer: float | None = None
     back: float | None = None  # seconds from the end of the fault until it is in service for good, at the balancer
+    stuck: int | None = None  # workers of the victim that still wait for who cannot be reached, when the fault ends
     removals: int | None = None  # times a node that is no victim went out of service at the balancer
 
 
@@ -76,10 +79,20 @@ def longest(values):
     return None if not values or None in values else max(values)
 
 
+def is_slow(request):
+    return not request.failure and request.late > SLOW_S
+
+
+def evidence(seen, most=50):
+    """-> the requests that failed or were slow, the last ones if there are more"""
+    bad = sorted((one for one in seen.requests if one.failure or is_slow(one)), key=lambda one: one.start)[-most:]
+    return [asdict(one) | {"start": one.start - seen.fault} for one in bad]
+
+
 def figures(seen):
     """-> everything that the table and the gate want to know, as plain JSON"""
     failed = [request for request in seen.requests if request.failure]
-    slow = [request for request in seen.requests if not request.failure and request.late > SLOW_S]
+    slow = [request for request in seen.requests if is_slow(request)]
     starts = [request.start for request in failed]
     return {
         "requests": len(seen.requests),
@@ -92,6 +105,7 @@ def figures(seen):
         "slow": len(slow),
         "very_slow": sum(request.late > VERY_SLOW_S for request in slow),
         "slowest": max((request.late for request in seen.requests), default=0.0),
+        "generator_late": max((request.begun for request in seen.requests), default=0.0),
         "out_of_consul": longest(seen.out_of_consul),
         "out_of_balancer": longest(seen.out_of_balancer),
         "back": longest(seen.back),
@@ -119,6 +133,8 @@ def broken(figures, promise):
     at_most("duplicates", "POSTs were done twice", 0)
     at_most("ghosts", "ghosts stayed", 0)
     at_most("missing", "nodes are missing", 0)
+    if promise.stuck is not None:
+        at_most("stuck", "workers were still waiting for who cannot be reached", promise.stuck)
     at_most("removals", "nodes that were well were taken out", promise.removals)
     if figures["last_failed"] is not None:
         at_most("last_failed", "a request failed that started after the fault by", promise.bad_until, " s")

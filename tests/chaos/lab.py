@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -127,7 +128,9 @@ class Laboratory:
         if self.stack.registrar:
             from registrar import Registrar
 
-            self.registrar = Registrar(PROJECT, self.container("consul").address)
+            consul = self.container("consul").address
+            wait_port(consul, 8500)  # what it cannot register it forgets
+            self.registrar = Registrar(PROJECT, consul)
         self.balancer_watch = BalancerWatch.of(self.stack.watch, lambda: self.container(self.stack.balancer))
         self.wait_whole(nodes)
 
@@ -216,6 +219,12 @@ class Laboratory:
         logs = [docker("logs", "--since", f"{since:.3f}", node.id) for node in self.nodes()]
         return sum(log.count(text) for log in logs)
 
+    def balancer_said(self, ids, since):
+        """-> {id: what the balancer's log says of that request}"""
+        lines = docker("logs", "--since", f"{since:.3f}", self.container(self.stack.balancer).id).splitlines()
+        found = ((re.search(r"[?&]id=([^& ]+)", line), line) for line in lines)
+        return {match[1]: line for match, line in found if match and match[1] in ids}
+
     # --- what can happen to a node
 
     def stop(self, *nodes):
@@ -255,6 +264,10 @@ class Laboratory:
             self.start(node)
         else:
             send(signal.SIGCONT, node.processes())
+
+    def stuck(self, node):
+        """-> how many workers wait for a balancer that does not hear them: FPM closes only after its peer did"""
+        return len(node.in_network("ss", "-Htn", "state", "fin-wait-1", "sport = :9000").splitlines())
 
     def control(self, node, verb):
         """Asks the node's helper to drain, undrain, …, the way `fpm-health` does."""

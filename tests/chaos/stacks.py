@@ -34,7 +34,7 @@ STACKS = {
         Stack(
             "haproxy",
             "three Consul servers, an agent beside each node, HAProxy",
-            (CLUSTER[0], "compose/haproxy.yml", *CLUSTER[1:]),
+            (CLUSTER[0], "compose/haproxy.yml", *CLUSTER[1:], "tests/chaos/haproxy.yml"),
             balancer="haproxy",
             watch="haproxy",
             servers=THREE,

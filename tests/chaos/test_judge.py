@@ -6,7 +6,7 @@ from dataclasses import replace
 import judge
 import pytest
 import report
-from cases import CASES, DIED, PLANNED, SILENT
+from cases import CASES, CUT_OFF, DIED, PLANNED, SILENT
 
 FAULT = 1000.0
 
@@ -77,6 +77,18 @@ def test_return_and_false_removals_are_judged_where_promised():
     assert verdict(promise, back=[1.0, 4.9]) == []
     assert len(verdict(promise, back=[None])) == 1
     assert len(verdict(promise, back=[1.0], removals=1)) == 1
+
+
+def test_workers_that_still_wait_are_counted_where_promised():
+    well = {"out_of_consul": [1.5], "out_of_balancer": [1.6], "back": [0.8]}
+    assert verdict(CUT_OFF, notes={"stuck": 0}, **well) == []
+    assert len(verdict(CUT_OFF, notes={"stuck": 1}, **well)) == 1
+
+
+def test_the_last_that_failed_or_were_slow_are_kept_as_evidence():
+    bad = [request(0.1, "reset"), request(0.9, late=1.1), request(0.5, "closed", kind="post")]
+    kept = judge.evidence(seen(request(0.2), *bad), most=2)
+    assert [(one["id"], pytest.approx(one["start"])) for one in kept] == [("post-0.5", 0.5), ("get-0.9", 0.9)]
 
 
 def test_the_window_is_from_the_first_to_the_last_failure():

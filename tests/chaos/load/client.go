@@ -26,6 +26,7 @@ type request struct {
 // A result is what became of a request. Without failure the whole answer came, its status was 200, and it was this request's own.
 type result struct {
 	request
+	begun   time.Duration // how late the generator itself was
 	latency time.Duration
 	status  int
 	failure string
@@ -65,7 +66,7 @@ func newClient(base *url.URL, timeout time.Duration) *client {
 }
 
 func (c *client) do(request request) result {
-	r := result{request: request}
+	r := result{request: request, begun: time.Since(request.due)}
 	conn, err := c.take(request)
 	if err != nil {
 		r.failure = "connect " + name(err)

@@ -90,10 +90,10 @@ func shoot(client *client, order []kind, rate float64, run string, stop <-chan o
 
 func write(file *os.File, results <-chan result, done chan<- struct{}) {
 	buffer := bufio.NewWriter(file)
-	fmt.Fprintln(buffer, "id,kind,idempotent,expected_ms,start_us,latency_us,status,failure,node,reused")
+	fmt.Fprintln(buffer, "id,kind,idempotent,expected_ms,start_us,begun_us,latency_us,status,failure,node,reused")
 	for r := range results {
-		fmt.Fprintf(buffer, "%s,%s,%t,%d,%d,%d,%d,%s,%s,%t\n", r.id, r.kind.name, r.kind.method == "GET", r.kind.sleepMs,
-			r.due.UnixMicro(), r.latency.Microseconds(), r.status, r.failure, r.node, r.reused)
+		fmt.Fprintf(buffer, "%s,%s,%t,%d,%d,%d,%d,%d,%s,%s,%t\n", r.id, r.kind.name, r.kind.method == "GET", r.kind.sleepMs,
+			r.due.UnixMicro(), r.begun.Microseconds(), r.latency.Microseconds(), r.status, r.failure, r.node, r.reused)
 	}
 	if err := buffer.Flush(); err != nil {
 		log.Fatal(err)
