@@ -174,7 +174,8 @@ def test_wrong_requests_are_refused_and_closed(helper, request_bytes, status):
 
 
 def pour(sock):
-    """A megabyte of head, for as long as it is taken."""
+    """A megabyte of a request's head, for as long as it is taken."""
+    sock.sendall(b"GET /live HTTP/1.1\r\n")
     for _ in range(1000):
         sock.sendall(b"X: " + b"x" * 1000 + b"\r\n")
         time.sleep(0.001)
