@@ -130,7 +130,7 @@ def test_at_rest_they_cost_little(workdir, agent, pools, record_property):
         time.sleep(REST_S)
         took = time.monotonic() - begin
         own, theirs = ((cpu_s(pid) - used) / took for pid, used in zip(pids, before, strict=True))
-        uss, pss, _ = memory_kb(helper.process.pid)
+        uss, pss, *_ = memory_kb(helper.process.pid)
         print(f"{POOLS} pools: helper {own:.2%}, agent {theirs:.2%} of a core; USS {uss} kB, PSS {pss} kB")
         for name, value in (("helper", own), ("agent", theirs), ("uss_kb", uss), ("pss_kb", pss)):
             record_property(name, round(value, 4))

@@ -116,6 +116,8 @@ def samples(families):
 
 
 def test_both_formats_say_the_same_each_by_its_own_rules(helper):
+    for accept in ("", PROMETHEUS):  # each is made at a look of its own
+        until(lambda accept=accept: "\nsvcreg_consul_up 1\n" in scrape(helper, accept)[1], what="connected, for both")
     plain_type, plain = scrape(helper)
     open_type, open_ = scrape(helper, PROMETHEUS)
     assert plain_type == "text/plain; version=0.0.4; charset=utf-8"
