@@ -38,6 +38,8 @@ enum {
 
     /* sampling */
     SAMPLE_MS = 250,
+    SAMPLE_SHARE_US = 500, /* of a pool, where that makes more, up to … */
+    SAMPLE_MANY_MS = 500,
     SAMPLE_FIRST_MS = 10,           /* until every pool has been seen healthy, … */
     SAMPLE_FIRST_FOR_MS = 5 * 1000, /* … then slower and slower */
     SAMPLE_DRAIN_MS = 25,
@@ -87,8 +89,10 @@ enum {
     CONSUL_REFUSED_RETRY_MS = 5000, /* of a registration that Consul calls wrong */
     CONSUL_LEAVE_MS = 1500,
     CONSUL_FEW_POOLS = 20,
-    CONSUL_MANY_TTL_MS = 4000, /* of more: a second is left of five for the agent's own work */
-    CONSUL_BEAT_SHARE_MS = 5,  /* between two heartbeats to the same agent, as long as the TTL allows */
+    CONSUL_MANY_TTL_MS = 4300,  /* of more: of five seconds the rest is left for the agent's own work */
+    CONSUL_MANY_BEAT_MS = 3000, /* the longest between two heartbeats of a pool; the TTL's rest is for one late */
+    CONSUL_BEAT_SHARE_MS = 10,  /* between two heartbeats to the same agent, as long as that allows */
+    CONSUL_BEAT_TOGETHER = 64,  /* heartbeats in a group */
     CONSUL_LEFTOVERS_MAX = 1024,
 
     /* stopping */

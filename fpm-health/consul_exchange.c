@@ -142,11 +142,18 @@ static void after_maintain(struct consul_service *s, const struct client_answer 
     consul_succeed(s->consul);
 }
 
-/* All beat together: an agent that is told many things at once looks through all it has once for several of them. */
-static int64_t next_beat_ms(const struct consul *c, int64_t now_ms)
+/*
+ * They beat in groups: a request that comes together with others costs the agent less than one by itself. Of very many the
+ * groups take turns, so that after a silence the catalog hears of them in turn too, not of all at the end. Who has just told
+ * news waits as long as it may: there is perhaps much to be registered still.
+ */
+static int64_t next_beat_ms(const struct consul_service *s, bool news, int64_t now_ms)
 {
-    int64_t beat_ms = registration_beat_ms(c->in);
-    return now_ms - now_ms % beat_ms + beat_ms;
+    const struct instance *in = s->consul->in;
+    int64_t groups = 1 + (int64_t)in->pool_count / CONSUL_BEAT_TOGETHER, step_ms = registration_beat_ms(in) / groups;
+    int64_t period_ms = step_ms * groups, group = s->pool ? (int64_t)s->pool->index % groups : 0;
+    int64_t since_ms = news ? now_ms % step_ms : (now_ms + period_ms - group * step_ms) % period_ms;
+    return now_ms - since_ms + period_ms;
 }
 
 static void after_update(struct consul_service *s, const struct client_answer *a, int64_t now_ms)
@@ -156,8 +163,8 @@ static void after_update(struct consul_service *s, const struct client_answer *a
         service_mend(s);
     } else {
         c->mending = false;
+        service_await_beat(s, next_beat_ms(s, s->told != s->telling, now_ms));
         s->told = s->telling;
-        service_await_beat(s, next_beat_ms(c, now_ms));
         if (next_op(s, now_ms) != OPS) {
             service_make_ready(s, true);
         }

@@ -139,7 +139,19 @@ static void look_for_stuck(struct sampler *s, struct pool *p, bool window_over)
     p->waited = waits;
 }
 
-/* Often while something is in the making, else just often enough for the promises. */
+/* Just often enough for the promises. Very many pools are looked at less often, but while requests wait in one of them. */
+static int64_t look_every_ms(const struct sampler *s)
+{
+    int64_t turn_ms = (int64_t)s->in->pool_count * SAMPLE_SHARE_US / 1000;
+    for (size_t i = 0; turn_ms > SAMPLE_MS && i < s->in->pool_count; i++) {
+        if (s->in->pools[i]->waited) {
+            turn_ms = SAMPLE_MS;
+        }
+    }
+    return turn_ms < SAMPLE_MS ? SAMPLE_MS : turn_ms > SAMPLE_MANY_MS ? SAMPLE_MANY_MS : turn_ms;
+}
+
+/* Often while something is in the making. */
 static int64_t next_look_ms(const struct sampler *s)
 {
     int64_t since_ms = s->loop->now_ms - s->hurried_ms;
@@ -153,7 +165,7 @@ static int64_t next_look_ms(const struct sampler *s)
         return SAMPLE_DRAIN_MS;
     }
     if (!young || s->in->master_gone) {
-        return SAMPLE_MS;
+        return look_every_ms(s);
     }
     int64_t slower_ms = since_ms < SAMPLE_FIRST_FOR_MS ? SAMPLE_FIRST_MS : since_ms / 200;
     return slower_ms < SAMPLE_MS ? slower_ms : SAMPLE_MS;

@@ -19,6 +19,7 @@ RESULTS = ROOT / "build" / "chaos"
 REPEATS, FULL_REPEATS = 3, 20
 LONG = {"starved": 1}  # of the full set: takes ten minutes by itself
 SHORT_REPEATS = {"scale": 1, "wipe": 2}  # of the short set: those that take long; a control once
+SHOWN = 10  # requests that failed or were slow, of a run that is not as it should be
 BEGIN = time.monotonic()
 
 
@@ -81,6 +82,9 @@ def tell(case, repeat, result):
     say(f"{case.name} {repeat + 1}: {word[case.control, good]}; {report.line(figures) if figures else ''}")
     for text in result["broken"]:
         say(f"    {text}")
+    if not good:
+        for one in result.get("evidence", [])[-SHOWN:]:
+            say(f"    {report.request_line(one)}")
     return good
 
 

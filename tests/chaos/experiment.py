@@ -155,6 +155,7 @@ class Experiment:
             "balancer": [(when - begin, states) for when, states in lab.balancer_watch.since(begin)],
             "victims": [node.name for node in self.victims],
             "healed": self.healed_at and self.healed_at - begin,
+            "looked_at": [watch.looked_at - begin for watch in (lab.consul_watch, lab.balancer_watch)],
         }
 
 

@@ -128,7 +128,9 @@ class Laboratory:
         if self.stack.registrar:
             from registrar import Registrar
 
-            self.registrar = Registrar(PROJECT, self.container("consul").address)
+            consul = self.container("consul").address
+            wait_port(consul, 8500)  # what it cannot register it forgets
+            self.registrar = Registrar(PROJECT, consul)
         self.balancer_watch = BalancerWatch.of(self.stack.watch, lambda: self.container(self.stack.balancer))
         self.wait_whole(nodes)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from cases import CASES
 from judge import broken, show
 
+LATE_S = 0.1  # worth a word: what is slow then may be so of the machine's own
 BEGIN, END = "<!-- figures: written by script/chaos --report -->", "<!-- end of figures -->"
 
 
@@ -24,11 +25,21 @@ def line(figures):
     if figures["victims"]:
         text += f", out of Consul {show(figures['out_of_consul'])} s"
         text += f", out of the balancer {show(figures['out_of_balancer'])} s"
+    if figures["generator_late"] > LATE_S:
+        text += f", the generator itself up to {show(figures['generator_late'])} s late"
     if "late_heartbeats" in figures:
         text += f", {figures['late_heartbeats']} heartbeats late, {figures['removals']} nodes taken out for it"
     if figures["back"] is not None:
         text += f", back {show(figures['back'])} s"
     return text
+
+
+def request_line(one):
+    """A request that failed or was slow, as the evidence has it."""
+    what = one["failure"] or f"{one['latency']:.2f} s"
+    late = f", sent {one['begun']:.3f} s late" if one["begun"] > LATE_S else ""
+    due = f"{one['kind']} due at {one['start']:+.2f} s"
+    return f"{due}: {what}, by {one['node'] or 'nobody'}{late}; balancer: {one['balancer']}"
 
 
 def spread(values):
@@ -109,9 +120,11 @@ def render(results):
     ghosts = sum(
         result["figures"]["ghosts"] for name, one in results.items() if not CASES[name].control for result in one
     )
+    late = max((result["figures"]["generator_late"] for one in results.values() for result in one), default=0.0)
     parts = [
         f"Measured on {machine()}, everything on that one machine; {runs} runs. "
-        f"POSTs done twice: {duplicates}; ghosts left by ours: {ghosts}.",
+        f"POSTs done twice: {duplicates}; ghosts left by ours: {ghosts}. "
+        f"The load generator itself was at most {show(late)} s late.",
         "Where there are three figures they are minimum/median/maximum over the runs of a case.",
     ]
     for kind, title in (

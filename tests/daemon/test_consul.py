@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.clock import Stopwatch
+from support.clock import SELF, Stopwatch
 from support.consul import Consul, our_check
 from support.fake_consul import FakeConsul
 from support.fpm import Fpm
@@ -152,7 +152,7 @@ def test_a_consul_that_fails_is_asked_with_pauses_and_said_once(workdir, fpm, se
 def test_a_consul_that_hangs_delays_no_probe(workdir, fpm, service):
     with FakeConsul(lambda *_: None) as fake, helper_for(workdir, fpm, service, fake.url) as helper:
         until(lambda: fake.requests, what="asked")
-        watch = Stopwatch(helper.process.pid)
+        watch = Stopwatch(SELF, helper.process.pid)
         for _ in range(100):
             assert helper.get("/live")[0] == 200
         assert watch.seconds() / 100 < 0.005

@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from support.clock import Stopwatch
+from support.clock import SELF, Stopwatch
 from support.fcgi import connect
 from support.fpm import Fpm
 from support.helper import Helper, listens
@@ -174,7 +174,8 @@ def test_wrong_requests_are_refused_and_closed(helper, request_bytes, status):
 
 
 def pour(sock):
-    """A megabyte of head, for as long as it is taken."""
+    """A megabyte of a request's head, for as long as it is taken."""
+    sock.sendall(b"GET /live HTTP/1.1\r\n")
     for _ in range(1000):
         sock.sendall(b"X: " + b"x" * 1000 + b"\r\n")
         time.sleep(0.001)
@@ -191,7 +192,7 @@ def test_connections_that_say_nothing_or_reset_harm_nobody(helper):
     for sock in idle[:100]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()
-    watch = Stopwatch(helper.process.pid)
+    watch = Stopwatch(SELF, helper.process.pid)
     assert helper.get("/live")[0] == 200
     assert watch.seconds() < 0.1
     for sock in idle[100:]:
@@ -207,7 +208,7 @@ def test_the_agent_answers_for_the_named_pool_and_unasked_for_the_worst(helper):
     assert exchange(helper, b"web\n", helper.agent_port) == b"ready up 100%\n"
     assert exchange(helper, b"a b\r\n", helper.agent_port) == b"drain up #starting\n"
     assert exchange(helper, b"nope\n", helper.agent_port) == b"fail #unknown pool\n"
-    watch = Stopwatch(helper.process.pid)
+    watch = Stopwatch(SELF, helper.process.pid)
     assert exchange(helper, b"", helper.agent_port) == b"drain up #starting\n"
     assert watch.seconds() < 0.2
 

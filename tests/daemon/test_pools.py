@@ -11,7 +11,7 @@ import time
 
 import pytest
 from support import fcgi
-from support.clock import Stopwatch
+from support.clock import SELF, Stopwatch
 from support.fpm import Fpm, Held
 from support.helper import BIN, Helper
 from support.processes import is_stopped
@@ -65,7 +65,7 @@ def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, held, occup
     assert pool["queue"]["length"] == 8
     assert pool["workers"] == {"max": 2, "total": 2, "active": 2, "idle": 0}
     assert helper.get("/consul/web")[0] == 429
-    watch = Stopwatch(helper.process.pid)
+    watch = Stopwatch(SELF, helper.process.pid)
     for _ in range(200):
         assert helper.get("/haproxy/web")[0] == 200
     assert watch.seconds() / 200 < 0.005

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support import http
-from support.clock import Stopwatch
+from support.clock import SELF, Stopwatch
 from support.fpm import Fpm
 from support.processes import is_stopped
 from support.waiting import free_port, until
@@ -111,7 +111,7 @@ def test_the_watchdog_is_fed_while_the_loop_turns_and_no_longer(workdir, fpm, se
     )
     for _ in range(3):
         plain_manager.wait("WATCHDOG=1")
-    watch = Stopwatch(process.pid)
+    watch = Stopwatch(SELF, process.pid)
     plain_manager.wait("WATCHDOG=1")
     assert watch.seconds() <= 0.4, "within the time that systemd allows"
     process.send_signal(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from support import fcgi, wire
-from support.clock import Stopwatch
+from support.clock import SELF, Stopwatch
 from support.fpm import Fpm
 from support.helper import Helper, listens
 from support.memory import memory_kb
@@ -213,7 +213,7 @@ def test_half_a_request_and_half_a_connection_end_both(helper):
     with fcgi.connect(helper.at) as sock:
         sock.sendall(b"GET /live HTTP/1.1\r\n")
         sock.shutdown(socket.SHUT_WR)
-        watch = Stopwatch(helper.process.pid)
+        watch = Stopwatch(SELF, helper.process.pid)
         assert until_closed(sock) == b""
         assert watch.seconds() < 1
 

@@ -7,18 +7,13 @@ from pathlib import Path
 SELF = "thread-self"  # as /proc names who asks
 
 
-def _threads(pid):
-    return [Path(f"/proc/{SELF}")] if pid == SELF else Path(f"/proc/{pid}/task").glob("*")
-
-
-def in_line_ms(pids):
-    """How long these processes, each thread of them, have been ready to run without a processor, all together."""
-    waited = 0
-    for pid in pids:
-        for thread in _threads(pid):
-            with contextlib.suppress(OSError):
-                waited += int((thread / "schedstat").read_text().split()[1])
-    return waited / 1e6
+def _in_line_ns(pid):
+    """How long each thread has been ready to run without a processor."""
+    waited = {}
+    for thread in [Path(f"/proc/{SELF}")] if pid == SELF else Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            waited[thread] = int((thread / "schedstat").read_text().split()[1])
+    return waited
 
 
 def cpu_ms(pid):
@@ -28,21 +23,23 @@ def cpu_ms(pid):
 
 class Stopwatch:
     """
-    Runs from when it is made. `clock_s()` is the time since; `seconds()` is that, less what this thread and the
-    processes of `pids`, which have to live that long, stood in line for a processor, and those of `younger`, which have
-    not been there before.
+    Runs from when it is made. `clock_s()` is the time since; `seconds()` is that, less what the processes of `pids`
+    stood in line for a processor, and those of `younger`, which have begun since. They have to act one after the other:
+    SELF is one of them where this thread asks and is answered, and not where it looks again and again.
     """
 
     def __init__(self, *pids):
-        self.pids = (SELF, *pids)
-        self.in_line_ms, self.begin = in_line_ms(self.pids), time.monotonic()
+        self.before = {pid: _in_line_ns(pid) for pid in pids}
+        self.begin = time.perf_counter()
 
     def clock_s(self):
-        return time.monotonic() - self.begin
+        return time.perf_counter() - self.begin
 
     def seconds(self, *younger):
-        took = self.clock_s()
-        return max(0.0, took - (in_line_ms((*self.pids, *younger)) - self.in_line_ms) / 1000)
+        took, in_line_ns = self.clock_s(), 0
+        for pid, before in (self.before | {pid: {} for pid in younger}).items():
+            in_line_ns += max((ns - before.get(thread, 0) for thread, ns in _in_line_ns(pid).items()), default=0)
+        return max(0.0, took - in_line_ns / 1e9)
 
 
 def least(attempt, within, rounds=5):

@@ -4,7 +4,7 @@ import multiprocessing
 import socket
 import time
 
-from .clock import Stopwatch
+from .clock import SELF, Stopwatch
 from .wire import percentile
 
 
@@ -14,7 +14,7 @@ def _ask(path, request, pid, over, pipe):
         sock.settimeout(30)
         sock.connect(path)
         while not over.is_set():
-            watch = Stopwatch(pid)
+            watch = Stopwatch(SELF, pid)
             sock.sendall(request)
             answer = sock.recv(65536)
             took.append((watch.clock_s(), watch.seconds()))

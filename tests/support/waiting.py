@@ -4,19 +4,17 @@ import os
 import socket
 import time
 
-from .clock import Stopwatch
-
 FULL = os.environ.get("SVCREG_FULL") == "1"  # as often as the promises say, instead of often enough to notice a break
 
 
 def until(condition, timeout=5.0, what="the condition", every=0.01):
-    """Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds of a Stopwatch."""
-    watch = Stopwatch()
+    """Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while True:
         result = condition()
         if result:
             return result
-        if watch.seconds() > timeout:
+        if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout} s")
         time.sleep(every)
 

@@ -4,10 +4,9 @@ import math
 import re
 import socket
 import subprocess
-import time
 
 from . import fcgi
-from .clock import SELF, in_line_ms
+from .clock import SELF, Stopwatch
 
 ANSWER_MAX_MS = 5.0  # what every answer is held to, by its 99th percentile
 
@@ -45,12 +44,12 @@ def latencies_ms(address, data, count, good=None, pids=()):
     Asks `count` times, each on a connection of its own; `good(answer)` has to hold for every one. `pids` are those who
     answer: what else the machine has to do is not measured.
     """
-    took, pids = [], (SELF, *pids)
+    took = []
     for _ in range(count):
-        before, begin = in_line_ms(pids), time.perf_counter()
+        watch = Stopwatch(SELF, *pids)
         answer = exchange(address, data)
-        one = Took(1000 * (time.perf_counter() - begin))
-        one.own = max(0.0, one - (in_line_ms(pids) - before))
+        one = Took(1000 * watch.clock_s())
+        one.own = 1000 * watch.seconds()
         took.append(one)
         assert good is None or good(answer), answer[:500]
     return took
