@@ -1,4 +1,4 @@
-/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config.c. */
+/* Every limit of fpm-health, with its unit. What an administrator sets is in config.json, with its bounds in config_fields.c. */
 #ifndef FPM_HEALTH_BOUNDS_H
 #define FPM_HEALTH_BOUNDS_H
 
@@ -38,6 +38,8 @@ enum {
 
     /* sampling */
     SAMPLE_MS = 250,
+    SAMPLE_SHARE_US = 500, /* of a pool, where that makes more, up to … */
+    SAMPLE_MANY_MS = 500,
     SAMPLE_FIRST_MS = 10,           /* until every pool has been seen healthy, … */
     SAMPLE_FIRST_FOR_MS = 5 * 1000, /* … then slower and slower */
     SAMPLE_DRAIN_MS = 25,
@@ -47,6 +49,7 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
+    FLIGHT_LOOK_MS = 3,                     /* from a request to the first look for its answer */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */
@@ -54,6 +57,7 @@ enum {
     PING_ANSWER_MAX_BYTES = 64 * 1024,
     PING_FAILURES = 3, /* so many in a row are evidence */
     PING_EVERY_MS = 5 * 1000,
+    PING_SHARE_MS = 10, /* between two pings, to whichever pools */
     STATUS_EVERY_MS = 1000,
     STATUS_FRESH_MS = 2000,
     SCRIPT_MAX_BYTES = 1024, /* path and query of a warm-up or probe script */
@@ -85,8 +89,10 @@ enum {
     CONSUL_REFUSED_RETRY_MS = 5000, /* of a registration that Consul calls wrong */
     CONSUL_LEAVE_MS = 1500,
     CONSUL_FEW_POOLS = 20,
-    CONSUL_MANY_TTL_MS = 4000, /* of more: a second is left of five for the agent's own work */
-    CONSUL_BEAT_SHARE_MS = 5,  /* between two heartbeats to the same agent, as long as the TTL allows */
+    CONSUL_MANY_TTL_MS = 4300,  /* of more: of five seconds the rest is left for the agent's own work */
+    CONSUL_MANY_BEAT_MS = 3000, /* the longest between two heartbeats of a pool; the TTL's rest is for one late */
+    CONSUL_BEAT_SHARE_MS = 10,  /* between two heartbeats to the same agent, as long as that allows */
+    CONSUL_BEAT_TOGETHER = 64,  /* heartbeats in a group */
     CONSUL_LEFTOVERS_MAX = 1024,
 
     /* stopping */

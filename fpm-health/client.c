@@ -17,7 +17,8 @@ struct exchange {
     CURL *easy; /* kept from request to request, and with it the connection */
     bool busy;
     struct client *client;
-    struct curl_slist *headers;
+    struct curl_slist *headers; /* kept too, while the token is the same */
+    uint32_t token_number;      /* of the token in them */
     client_done *done;
     void *context;
     char *body; /* the answer's, grown as needed */
@@ -43,6 +44,7 @@ struct client {
     bool verify;
     char *token; /* never logged; wiped when replaced */
     struct timespec token_time;
+    uint32_t token_number; /* how many there were */
 };
 
 static void collect(struct client *c);
@@ -135,8 +137,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 static void release(struct exchange *x)
 {
     curl_multi_remove_handle(x->client->multi, x->easy);
-    curl_slist_free_all(x->headers);
-    x->headers = NULL;
     free(x->body);
     x->body = NULL;
     x->length = x->room = 0;
@@ -197,6 +197,7 @@ static void replace_token(struct client *c, const char *token, size_t length)
         free(c->token);
     }
     c->token = length ? strndup(token, length) : NULL;
+    c->token_number++;
 }
 
 /* The file's first word, ended by NUL. Returns false when it can't be read. */
@@ -246,8 +247,12 @@ bool client_token_changed(struct client *c)
     return changed;
 }
 
-static struct curl_slist *headers(const struct client *c)
+/* The exchange's own: one in flight must not lose them to another that has a newer token. */
+static void prepare_headers(const struct client *c, struct exchange *x)
 {
+    if (x->headers && x->token_number == c->token_number) {
+        return;
+    }
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
     if (c->token) {
         char line[TOKEN_MAX_BYTES + 32];
@@ -256,7 +261,10 @@ static struct curl_slist *headers(const struct client *c)
         explicit_bzero(line, sizeof line);
         list = longer ? longer : list;
     }
-    return list;
+    curl_slist_free_all(x->headers);
+    x->headers = list;
+    x->token_number = c->token_number;
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, list);
 }
 
 static CURL *prepare(struct client *c, struct exchange *x)
@@ -317,13 +325,12 @@ int client_send(
     if (!x || asprintf(&url, "%s%s%s%s", c->base, path, more ? "&" : "", c->query + more) == -1) {
         return -1;
     }
-    x->headers = headers(c);
+    prepare_headers(c, x);
     x->done = done;
     x->context = context;
     x->error[0] = '\0';
     curl_easy_setopt(x->easy, CURLOPT_URL, url);
     free(url);
-    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
     if (body) {
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
         curl_easy_setopt(x->easy, CURLOPT_COPYPOSTFIELDS, body);
@@ -452,6 +459,7 @@ void client_destroy(struct client *c)
         client_cancel(c);
         for (int i = 0; i < CONSUL_IN_FLIGHT; i++) {
             curl_easy_cleanup(c->exchanges[i].easy);
+            curl_slist_free_all(c->exchanges[i].headers);
         }
         curl_multi_cleanup(c->multi);
         curl_global_cleanup();

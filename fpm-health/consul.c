@@ -18,7 +18,7 @@ static void on_beat(struct loop_timer *timer)
 {
     struct consul *c = container_of(timer, struct consul, beat);
     while (c->beats.first && c->beats.first->due_ms <= c->loop->now_ms + CONSUL_BEAT_SLACK_MS) {
-        service_make_ready(c->beats.first, false);
+        service_make_ready(c->beats.first, true); /* what is registered goes before what is to be */
     }
     if (c->beats.first) {
         loop_set(c->loop, &c->beat, c->beats.first->due_ms);

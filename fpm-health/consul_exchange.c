@@ -142,11 +142,18 @@ static void after_maintain(struct consul_service *s, const struct client_answer 
     consul_succeed(s->consul);
 }
 
-/* All beat together: an agent that is told many things at once looks through all it has once for several of them. */
-static int64_t next_beat_ms(const struct consul *c, int64_t now_ms)
+/*
+ * They beat in groups: a request that comes together with others costs the agent less than one by itself. Of very many the
+ * groups take turns, so that after a silence the catalog hears of them in turn too, not of all at the end. Who has just told
+ * news waits as long as it may: there is perhaps much to be registered still.
+ */
+static int64_t next_beat_ms(const struct consul_service *s, bool news, int64_t now_ms)
 {
-    int64_t beat_ms = registration_beat_ms(c->in);
-    return now_ms - now_ms % beat_ms + beat_ms;
+    const struct instance *in = s->consul->in;
+    int64_t groups = 1 + (int64_t)in->pool_count / CONSUL_BEAT_TOGETHER, step_ms = registration_beat_ms(in) / groups;
+    int64_t period_ms = step_ms * groups, group = s->pool ? (int64_t)s->pool->index % groups : 0;
+    int64_t since_ms = news ? now_ms % step_ms : (now_ms + period_ms - group * step_ms) % period_ms;
+    return now_ms - since_ms + period_ms;
 }
 
 static void after_update(struct consul_service *s, const struct client_answer *a, int64_t now_ms)
@@ -156,8 +163,8 @@ static void after_update(struct consul_service *s, const struct client_answer *a
         service_mend(s);
     } else {
         c->mending = false;
+        service_await_beat(s, next_beat_ms(s, s->told != s->telling, now_ms));
         s->told = s->telling;
-        service_await_beat(s, next_beat_ms(c, now_ms));
         if (next_op(s, now_ms) != OPS) {
             service_make_ready(s, true);
         }
@@ -193,8 +200,10 @@ static void on_answer(void *context, const struct client_answer *a)
     struct consul_service *s = context;
     struct consul *c = s->consul;
     int64_t now_ms = c->loop->now_ms;
+    enum consul_op op = s->op;
+    bool told = consul_told(s);
     s->busy = false;
-    consul_count(c, s->op, a);
+    consul_count(c, op, a);
     if (!acceptable(s, a)) {
         char why[BOARD_TEXT_BYTES];
         consul_describe(a, why);
@@ -203,17 +212,20 @@ static void on_answer(void *context, const struct client_answer *a)
         if (c->phase == CONSUL_LEAVING && !a->status) {
             c->phase = CONSUL_LEFT; /* nobody there to say goodbye to */
         }
-    } else if (s->op == OP_REGISTER) {
+    } else if (op == OP_REGISTER) {
         after_register(s, a, now_ms);
-    } else if (s->op == OP_UPDATE) {
+    } else if (op == OP_UPDATE) {
         after_update(s, a, now_ms);
-    } else if (s->op == OP_MAINTAIN) {
+    } else if (op == OP_MAINTAIN) {
         after_maintain(s, a, now_ms);
     } else {
         after_deregister(s);
     }
+    bool only_beat = op == OP_UPDATE && told && consul_told(s) && c->phase == CONSUL_SERVING;
     consul_pump(c);
-    c->changed(c->context);
+    if (!only_beat) {
+        c->changed(c->context);
+    }
 }
 
 /* PUT …/maintenance/ID?enable=…; the reason tells ours from what somebody else switched on. */

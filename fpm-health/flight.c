@@ -1,4 +1,7 @@
-/* FastCGI requests; see flight.h. FPM holds a worker until the client closes: so the close comes first, then the news. */
+/*
+ * FastCGI requests; see flight.h. FPM holds a worker until the client closes its half: that is done with the request, and the
+ * rest comes before the news. Answers are read by the clock first, those of one look together: one wake-up for all of them.
+ */
 #define _GNU_SOURCE
 #include "flight.h"
 
@@ -10,13 +13,19 @@
 
 enum { REQUEST_BYTES = 8192, RECORD_BYTES = 65535 + 255 + FCGI_HEADER_BYTES, OUTPUT_BYTES = 8192 };
 
-enum flight_state { FLIGHT_CONNECTING, FLIGHT_READING, FLIGHT_FAILED };
+enum flight_state {
+    FLIGHT_CONNECTING, /* watched by epoll */
+    FLIGHT_SENT,       /* not watched: most answers are there at the first look */
+    FLIGHT_READING,    /* watched */
+    FLIGHT_FAILED      /* without a socket */
+};
 
 struct flight {
     struct loop *loop;
     struct loop_io io;
     struct loop_timer timer;
     enum flight_state state;
+    int64_t deadline_ms;
     int error; /* errno of a connect that failed at once */
     flight_done *done;
     void *context;
@@ -30,8 +39,10 @@ struct flight {
 
 static void release(struct flight *f)
 {
-    if (f->io.fd != -1) {
+    if (f->state == FLIGHT_CONNECTING || f->state == FLIGHT_READING) {
         loop_remove(f->loop, &f->io);
+    }
+    if (f->io.fd != -1) {
         close(f->io.fd);
     }
     loop_clear(f->loop, &f->timer);
@@ -69,16 +80,6 @@ static void land_errno(struct flight *f, int error)
     land(f, result, text);
 }
 
-static void on_timer(struct loop_timer *timer)
-{
-    struct flight *f = container_of(timer, struct flight, timer);
-    if (f->state == FLIGHT_FAILED) {
-        land_errno(f, f->error);
-    } else {
-        land(f, PING_BAD, f->state == FLIGHT_CONNECTING ? "FastCGI: connect timed out" : "FastCGI: no answer in time");
-    }
-}
-
 /* Takes whole records out of the input. Returns false when the flight has ended. */
 static bool take_records(struct flight *f)
 {
@@ -110,40 +111,80 @@ static bool take_records(struct flight *f)
     return true;
 }
 
-static void read_answer(struct flight *f)
+/* False: the flight has ended. */
+static bool read_answer(struct flight *f)
 {
     ssize_t n = recv(f->io.fd, f->input + f->input_length, sizeof f->input - f->input_length, 0);
-    if (n == -1 && errno != EAGAIN) {
-        land_errno(f, errno);
-    } else if (n == 0) {
-        land(f, PING_BAD, "FastCGI: connection closed without an answer");
-    } else if (n > 0) {
-        f->input_length += (size_t)n;
-        f->received += (size_t)n;
-        if (f->received > PING_ANSWER_MAX_BYTES * 2) {
-            land(f, PING_BAD, "FastCGI: the answer is too long");
-        } else {
-            take_records(f);
+    if (n == -1) {
+        if (errno != EAGAIN) {
+            land_errno(f, errno);
+            return false;
         }
+        return true;
     }
+    if (n == 0) {
+        land(f, PING_BAD, "FastCGI: connection closed without an answer");
+        return false;
+    }
+    f->input_length += (size_t)n;
+    f->received += (size_t)n;
+    if (f->received > PING_ANSWER_MAX_BYTES * 2) {
+        land(f, PING_BAD, "FastCGI: the answer is too long");
+        return false;
+    }
+    return take_records(f);
 }
 
-static void send_request(struct flight *f)
+/* Returns 0 or an errno. */
+static int send_request(struct flight *f)
+{
+    /* a fresh socket's buffer takes a kilobyte whole */
+    ssize_t n = send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL);
+    if (n != (ssize_t)f->request_length) {
+        return n == -1 ? errno : EMSGSIZE;
+    }
+    shutdown(f->io.fd, SHUT_WR);
+    f->state = FLIGHT_SENT;
+    loop_set(f->loop, &f->timer, f->loop->now_ms + FLIGHT_LOOK_MS);
+    return 0;
+}
+
+static void connected(struct flight *f)
 {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(f->io.fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (!error) {
+        loop_remove(f->loop, &f->io);
+        error = send_request(f);
+    }
     if (error) {
         land_errno(f, error);
+    }
+}
+
+static void look(struct flight *f)
+{
+    if (!read_answer(f)) {
         return;
     }
-    /* a fresh socket's buffer takes a kilobyte whole */
-    if (send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL) != (ssize_t)f->request_length) {
+    if (loop_add(f->loop, &f->io, EPOLLIN) == -1) {
         land_errno(f, errno);
         return;
     }
     f->state = FLIGHT_READING;
-    loop_change(f->loop, &f->io, EPOLLIN);
+    loop_set(f->loop, &f->timer, f->deadline_ms);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct flight *f = container_of(timer, struct flight, timer);
+    switch (f->state) {
+    case FLIGHT_CONNECTING: land(f, PING_BAD, "FastCGI: connect timed out"); break;
+    case FLIGHT_SENT: look(f); break;
+    case FLIGHT_READING: land(f, PING_BAD, "FastCGI: no answer in time"); break;
+    case FLIGHT_FAILED: land_errno(f, f->error); break;
+    }
 }
 
 static void on_ready(struct loop_io *io, uint32_t events)
@@ -151,7 +192,7 @@ static void on_ready(struct loop_io *io, uint32_t events)
     struct flight *f = container_of(io, struct flight, io);
     (void)events;
     if (f->state == FLIGHT_CONNECTING) {
-        send_request(f);
+        connected(f);
     } else {
         read_answer(f);
     }
@@ -189,7 +230,8 @@ struct flight *flight_start(struct loop *loop, const struct address *to, enum fl
     f->loop = loop;
     f->io = (struct loop_io){socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_ready};
     f->timer = (struct loop_timer){.fire = on_timer};
-    f->state = FLIGHT_CONNECTING;
+    f->state = FLIGHT_FAILED;
+    f->deadline_ms = loop->now_ms + timeout_ms;
     f->done = done;
     f->context = context;
     f->input_length = f->received = f->output_length = 0;
@@ -198,13 +240,17 @@ struct flight *flight_start(struct loop *loop, const struct address *to, enum fl
         flight_cancel(f);
         return NULL;
     }
-    bool failed = connect(f->io.fd, &to->to.any, to->length) == -1 && errno != EINPROGRESS;
-    if (failed || loop_add(loop, &f->io, EPOLLOUT) == -1) {
+    if (connect(f->io.fd, &to->to.any, to->length) == 0) {
+        f->error = send_request(f);
+    } else if (errno != EINPROGRESS || loop_add(loop, &f->io, EPOLLOUT) == -1) {
         f->error = errno;
-        f->state = FLIGHT_FAILED;
-        close(f->io.fd);
-        f->io.fd = -1;
+    } else {
+        f->error = 0;
+        f->state = FLIGHT_CONNECTING;
+        loop_set(loop, &f->timer, f->deadline_ms);
     }
-    loop_set(loop, &f->timer, loop->now_ms + (f->state == FLIGHT_FAILED ? 0 : timeout_ms));
+    if (f->error) {
+        loop_set(loop, &f->timer, loop->now_ms);
+    }
     return f;
 }

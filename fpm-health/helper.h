@@ -42,7 +42,7 @@ static inline bool helper_has_board(const struct helper *h)
 }
 
 /* judge.c: verdicts, and what follows from them for answers, Consul, board and log. */
-void helper_judge(void *helper);                            /* after each look of the sampler */
+void helper_judge(void *helper, struct pool *pool);         /* after each look of the sampler; NULL: at all pools */
 void helper_publish_consul(void *helper);                   /* after each change of Consul's mood */
 void helper_note_error(struct helper *h, const char *text); /* what a person should know; empty: nothing any more */
 

@@ -53,10 +53,13 @@ static int parse_line(const char *line, size_t length, struct http_request *r)
 {
     const char *end = line + length;
     const char *space = memchr(line, ' ', length);
-    if (!space || !is_token(line, (size_t)(space - line))) {
+    if (!space) {
         return -400;
     }
     r->method = method_of(line, (size_t)(space - line));
+    if (r->method == HTTP_OTHER && !is_token(line, (size_t)(space - line))) {
+        return -400;
+    }
     const char *target = space + 1;
     const char *version = memrchr(target, ' ', (size_t)(end - target));
     const char *target_end = version ? version : end;

@@ -114,15 +114,22 @@ static void follow_trend(struct pool *p, bool span_over)
     }
 }
 
-void helper_judge(void *helper)
+static void follow_pool(struct helper *h, struct pool *p, bool fits, bool span_over)
+{
+    judge_pool(h, p, fits);
+    follow_pool_drain(h, p);
+    follow_extremes(p);
+    follow_trend(p, span_over);
+}
+
+void helper_judge(void *helper, struct pool *pool)
 {
     struct helper *h = helper;
-    bool fits = sampler_board_fits(&h->in, &h->board), span_over = span_is_over(&h->in, h->loop.now_ms);
+    bool fits = sampler_board_fits(&h->in, &h->board), span_over = !pool && span_is_over(&h->in, h->loop.now_ms);
     for (size_t i = 0; i < h->in.pool_count; i++) {
-        judge_pool(h, h->in.pools[i], fits);
-        follow_pool_drain(h, h->in.pools[i]);
-        follow_extremes(h->in.pools[i]);
-        follow_trend(h->in.pools[i], span_over);
+        if (!pool || pool == h->in.pools[i]) {
+            follow_pool(h, h->in.pools[i], fits, span_over);
+        }
     }
     answers_sampled(h->answers);
     notify_status(&h->in);

@@ -5,6 +5,7 @@
 #include "consul.h"
 #include "metrics_lines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void metrics_head(const struct render *r, const char *name, const char *type, const char *help)
@@ -34,6 +35,24 @@ void metrics_value(const struct render *r, uint64_t value)
     writer_text(r->w, "\n");
 }
 
+void metrics_families(const struct render *r, const struct metrics_family *all, size_t count,
+    void (*labels)(const struct render *r, const char *name, const struct pool *pool))
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct metrics_family *f = &all[i];
+        char name[64];
+        snprintf(name, sizeof name, "%s%s", f->name, strcmp(f->type, "counter") == 0 ? "_total" : "");
+        metrics_head(r, f->name, f->type, f->help);
+        for (size_t p = 0; p < r->in->pool_count; p++) {
+            uint64_t value;
+            if (f->read(r, r->in->pools[p], &value)) {
+                labels(r, name, r->in->pools[p]);
+                metrics_value(r, value);
+            }
+        }
+    }
+}
+
 static void states(const struct render *r)
 {
     metrics_head(r, "svcreg_state", "gauge", "1 for the state that the pool is in.");
@@ -48,35 +67,26 @@ static void states(const struct render *r)
     }
 }
 
-static void pool_families(const struct render *r)
+static bool weight(const struct render *r, const struct pool *p, uint64_t *value)
 {
-    metrics_head(r, "svcreg_weight", "gauge", "Weight of the pool, 0 to 100.");
-    for (size_t i = 0; i < r->in->pool_count; i++) {
-        metrics_labels(r, "svcreg_weight", r->in->pools[i]);
-        metrics_value(r, r->in->pools[i]->verdict.weight);
-    }
-    metrics_head(r, "svcreg_registered", "gauge", "1 while Consul has acknowledged the registration.");
-    for (size_t i = 0; i < r->in->pool_count; i++) {
-        if (r->in->pools[i]->service) {
-            metrics_labels(r, "svcreg_registered", r->in->pools[i]);
-            metrics_value(r, consul_registered(r->in->pools[i]->service));
-        }
-    }
-    metrics_head(r, "svcreg_listen_queue", "gauge", "Connections that wait to be accepted, as the kernel counts them.");
-    for (size_t i = 0; i < r->in->pool_count; i++) {
-        if (r->in->pools[i]->sample.queue_known) {
-            metrics_labels(r, "svcreg_listen_queue", r->in->pools[i]);
-            metrics_value(r, r->in->pools[i]->sample.queue);
-        }
-    }
-    metrics_head(r, "svcreg_requests", "counter", "Requests started.");
-    for (size_t i = 0; i < r->in->pool_count; i++) {
-        if (r->in->pools[i]->sample.requests_known) {
-            metrics_labels(r, "svcreg_requests_total", r->in->pools[i]);
-            metrics_value(r, r->in->pools[i]->sample.requests);
-        }
-    }
+    (void)r;
+    *value = p->verdict.weight;
+    return true;
 }
+
+static bool registered(const struct render *r, const struct pool *p, uint64_t *value)
+{
+    (void)r;
+    *value = p->service && consul_registered(p->service);
+    return p->service != NULL;
+}
+
+static const struct metrics_family families[] = {
+    {"svcreg_weight", "gauge", "Weight of the pool, 0 to 100.", weight},
+    {"svcreg_registered", "gauge", "1 while Consul has acknowledged the registration.", registered},
+    {"svcreg_listen_queue", "gauge", "Connections that wait to be accepted, as the kernel counts them.", metrics_queue},
+    {"svcreg_requests", "counter", "Requests started.", metrics_requests},
+};
 
 static void transitions(const struct render *r)
 {
@@ -121,7 +131,7 @@ void metrics_render(const struct instance *in, bool openmetrics, int64_t now_ms,
 {
     struct render r = {in, w, openmetrics, now_ms};
     states(&r);
-    pool_families(&r);
+    metrics_families(&r, families, sizeof families / sizeof *families, metrics_labels);
     metrics_fpm(&r);
     transitions(&r);
     probes(&r);

@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-/* One value of one pool, or false where it is not known. */
-typedef bool figure(const struct render *r, const struct pool *p, uint64_t *value);
-
 static bool up(const struct render *r, const struct pool *p, uint64_t *value)
 {
     (void)r;
@@ -35,14 +32,14 @@ static bool start_since(const struct render *r, const struct pool *p, uint64_t *
     return r->in->master_started_s != 0;
 }
 
-static bool accepted(const struct render *r, const struct pool *p, uint64_t *value)
+bool metrics_requests(const struct render *r, const struct pool *p, uint64_t *value)
 {
     (void)r;
     *value = p->sample.requests;
     return p->sample.requests_known;
 }
 
-static bool queue(const struct render *r, const struct pool *p, uint64_t *value)
+bool metrics_queue(const struct render *r, const struct pool *p, uint64_t *value)
 {
     (void)r;
     *value = p->sample.queue;
@@ -106,15 +103,12 @@ static bool slow(const struct render *r, const struct pool *p, uint64_t *value)
 }
 
 /* Its counters lack `_total`, so their type stays unsaid. */
-static const struct {
-    const char *name, *type, *help;
-    figure *read;
-} figures[] = {
+static const struct metrics_family figures[] = {
     {"phpfpm_up", "gauge", "Could the pool be reached.", up},
     {"phpfpm_scrape_failures", "untyped", "Pings and status pages that FPM left without a good answer.", failures},
     {"phpfpm_start_since", "untyped", "Seconds since FPM started.", start_since},
-    {"phpfpm_accepted_connections", "untyped", "Requests accepted by the pool.", accepted},
-    {"phpfpm_listen_queue", "gauge", "Connections that wait to be accepted.", queue},
+    {"phpfpm_accepted_connections", "untyped", "Requests accepted by the pool.", metrics_requests},
+    {"phpfpm_listen_queue", "gauge", "Connections that wait to be accepted.", metrics_queue},
     {"phpfpm_max_listen_queue", "untyped", "The most connections that were seen waiting.", most_queued},
     {"phpfpm_listen_queue_length", "gauge", "Size of the queue of waiting connections.", queue_size},
     {"phpfpm_idle_processes", "gauge", "Idle workers.", idle},
@@ -189,17 +183,7 @@ static void worker_family(const struct render *r, const char *name, const char *
 
 void metrics_fpm(const struct render *r)
 {
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        metrics_head(r, figures[i].name, figures[i].type, figures[i].help);
-        for (size_t j = 0; j < r->in->pool_count; j++) {
-            const struct pool *p = r->in->pools[j];
-            uint64_t value;
-            if (figures[i].read(r, p, &value)) {
-                labels(r, figures[i].name, p);
-                metrics_value(r, value);
-            }
-        }
-    }
+    metrics_families(r, figures, sizeof figures / sizeof *figures, labels);
     if (r->in->board && sampler_board_fits(r->in, r->in->board) && slots_of_all(r->in) <= METRICS_WORKERS_MAX) {
         worker_family(r, "phpfpm_process_requests", "untyped", "Requests of one worker.", false);
         worker_family(r, "phpfpm_process_state", "gauge", "1 for the state that the worker is in.", true);

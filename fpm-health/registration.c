@@ -21,7 +21,7 @@ int64_t registration_ttl_ms(const struct instance *in)
 
 int64_t registration_beat_ms(const struct instance *in)
 {
-    int64_t beat_ms = in->config->consul.heartbeat_ms, most_ms = CONSUL_MANY_TTL_MS / 2;
+    int64_t beat_ms = in->config->consul.heartbeat_ms, most_ms = CONSUL_MANY_BEAT_MS;
     int64_t shared_ms = (int64_t)in->pool_count * CONSUL_BEAT_SHARE_MS;
     if (!is_stretched(in) || shared_ms < beat_ms) {
         return beat_ms;

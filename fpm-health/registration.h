@@ -6,7 +6,7 @@
 
 /*
  * The TTL of a check, and how often it is told that nothing has changed. Few pools: as configured. With more, each heartbeat
- * has the agent look through all that it has; so they slow down with the number of pools, down to half of a TTL that still
+ * has the agent look through all that it has; so they slow down with the number of pools, as far as a TTL allows that still
  * keeps the promise.
  */
 int64_t registration_ttl_ms(const struct instance *instance);

@@ -139,15 +139,25 @@ void helper_reload(struct helper *h)
     }
 }
 
+/* A container that was started anew may have another address. */
+static void look_up_again(struct helper *h)
+{
+    sampler_retarget(h->sampler);
+    if (h->consul) {
+        consul_reconfigure(h->consul);
+    }
+}
+
 void helper_reload_asked(struct helper *h)
 {
-    if (!h->config_path) {
-        log_notice("SIGHUP: configured on the command line, there is no file to read again");
-        return;
-    }
     notify_reloading();
-    h->refused[0] = '\0';
-    helper_reload(h);
+    if (h->config_path) {
+        h->refused[0] = '\0';
+        helper_reload(h);
+    } else {
+        log_notice("SIGHUP: configured on the command line, no file to read again; hosts' names are looked up again");
+        look_up_again(h);
+    }
     notify_ready();
     notify_status(&h->in);
 }

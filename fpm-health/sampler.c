@@ -96,24 +96,25 @@ static void take_board(const struct sampler *s, struct pool *p)
     m->workers_known = true;
 }
 
-static void note_business(struct pool *p, int64_t now_ms)
+static void finish_sample(const struct sampler *s, struct pool *p)
 {
-    const struct sample *m = &p->sample;
+    struct sample *m = &p->sample;
+    m->master_gone = s->in->master_gone;
+    m->stopping = s->in->stopping;
     if (m->active || m->queue || m->requests != p->busy_requests) {
-        p->busy_ms = now_ms;
+        p->busy_ms = s->loop->now_ms;
         p->busy_requests = m->requests;
     }
 }
 
-void sampler_finish_look(struct sampler *s)
+void sampler_finish_look(struct sampler *s, struct pool *pool)
 {
     for (size_t i = 0; i < s->in->pool_count; i++) {
-        struct pool *p = s->in->pools[i];
-        p->sample.master_gone = s->in->master_gone;
-        p->sample.stopping = s->in->stopping;
-        note_business(p, s->loop->now_ms);
+        if (!pool || pool == s->in->pools[i]) {
+            finish_sample(s, s->in->pools[i]);
+        }
     }
-    s->looked(s->context);
+    s->looked(s->context, pool);
 }
 
 void sampler_look_at_board(struct sampler *s)
@@ -121,7 +122,7 @@ void sampler_look_at_board(struct sampler *s)
     for (size_t i = 0; sampler_board_fits(s->in, s->board) && i < s->in->pool_count; i++) {
         take_board(s, s->in->pools[i]);
     }
-    sampler_finish_look(s);
+    sampler_finish_look(s, NULL);
 }
 
 /* Looks at the workers one by one only where requests wait for longer than one look. */
@@ -138,7 +139,19 @@ static void look_for_stuck(struct sampler *s, struct pool *p, bool window_over)
     p->waited = waits;
 }
 
-/* Often while something is in the making, else just often enough for the promises. */
+/* Just often enough for the promises. Very many pools are looked at less often, but while requests wait in one of them. */
+static int64_t look_every_ms(const struct sampler *s)
+{
+    int64_t turn_ms = (int64_t)s->in->pool_count * SAMPLE_SHARE_US / 1000;
+    for (size_t i = 0; turn_ms > SAMPLE_MS && i < s->in->pool_count; i++) {
+        if (s->in->pools[i]->waited) {
+            turn_ms = SAMPLE_MS;
+        }
+    }
+    return turn_ms < SAMPLE_MS ? SAMPLE_MS : turn_ms > SAMPLE_MANY_MS ? SAMPLE_MANY_MS : turn_ms;
+}
+
+/* Often while something is in the making. */
 static int64_t next_look_ms(const struct sampler *s)
 {
     int64_t since_ms = s->loop->now_ms - s->hurried_ms;
@@ -152,7 +165,7 @@ static int64_t next_look_ms(const struct sampler *s)
         return SAMPLE_DRAIN_MS;
     }
     if (!young || s->in->master_gone) {
-        return SAMPLE_MS;
+        return look_every_ms(s);
     }
     int64_t slower_ms = since_ms < SAMPLE_FIRST_FOR_MS ? SAMPLE_FIRST_MS : since_ms / 200;
     return slower_ms < SAMPLE_MS ? slower_ms : SAMPLE_MS;
@@ -182,7 +195,7 @@ static void on_tick(struct loop_timer *timer)
     }
     s->window_began_ms = window_over ? now_ms : s->window_began_ms;
     in->sampled_ms = now_ms;
-    sampler_finish_look(s);
+    sampler_finish_look(s, NULL);
     sampler_ask_fastcgi(s);
     loop_set(s->loop, &s->tick, now_ms + next_look_ms(s));
 }

@@ -7,8 +7,8 @@
 
 struct sampler;
 
-/* Called after each look, whole or not: the samples are fresh. */
-typedef void sampler_looked(void *context);
+/* Called after each look: the pool's sample is fresh, or where `pool` is NULL those of all. */
+typedef void sampler_looked(void *context, struct pool *pool);
 
 /* `board` may be unmapped (map NULL): then there is none. NULL: out of memory. */
 struct sampler *sampler_create(

@@ -16,6 +16,13 @@ static uint64_t finished(const struct sample *m)
     return m->requests > m->active ? m->requests - m->active : 0;
 }
 
+/* Where the kernel says that the pool listens, a ping proves little more: very many pools take longer turns. */
+static int64_t ping_every_ms(const struct sampler *s, const struct pool *p)
+{
+    int64_t turn_ms = (int64_t)s->in->pool_count * PING_SHARE_MS;
+    return p->sample.listening == LISTEN_PRESENT && turn_ms > PING_EVERY_MS ? turn_ms : PING_EVERY_MS;
+}
+
 void sampler_flight_over(struct sampler *s, struct pool *p)
 {
     p->flight = NULL;
@@ -47,7 +54,7 @@ static void on_flight(void *context, const struct flight_result *landed)
     sampler_flight_over(s, p);
     if (flight_is_script(p->flight_kind)) {
         scripts_landed(p, landed, s->in->config->probe_interval_ms, s->loop->now_ms);
-        sampler_finish_look(s);
+        sampler_finish_look(s, p);
         return;
     }
     char why[BOARD_TEXT_BYTES];
@@ -63,7 +70,7 @@ static void on_flight(void *context, const struct flight_result *landed)
     if (r->result == PING_GOOD) {
         m->ping_failures = 0;
         m->ping_error[0] = '\0';
-        p->ping_due_ms = s->loop->now_ms + (p->config->status_path[0] ? STATUS_EVERY_MS : PING_EVERY_MS);
+        p->ping_due_ms = s->loop->now_ms + (p->config->status_path[0] ? STATUS_EVERY_MS : ping_every_ms(s, p));
         p->ping_finished = finished(m);
     } else {
         p->ping_due_ms = s->loop->now_ms + flight_pause_ms(m->ping_failures++);
@@ -90,7 +97,7 @@ static void on_flight(void *context, const struct flight_result *landed)
             m->queue_max = status.queue_max;
         }
     }
-    sampler_finish_look(s);
+    sampler_finish_look(s, p);
 }
 
 /*
@@ -98,8 +105,9 @@ static void on_flight(void *context, const struct flight_result *landed)
  * ping would and cost FPM nothing; only a pool that stands idle is asked, seldom. While no worker is idle they are the only
  * proof: a helper that starts in the midst of a rush must not call the pool cold.
  */
-static bool due_for_ping(struct pool *p, int64_t now_ms)
+static bool due_for_ping(const struct sampler *s, struct pool *p)
 {
+    int64_t now_ms = s->loop->now_ms;
     struct sample *m = &p->sample;
     bool counts = m->requests_known && !p->config->status_path[0];
     if (counts && !p->counting) {
@@ -111,7 +119,7 @@ static bool due_for_ping(struct pool *p, int64_t now_ms)
     }
     if (counts && finished(m) > p->ping_finished && (p->history.served || !verdict_may_ping(m))) {
         p->ping_finished = finished(m);
-        p->ping_due_ms = now_ms + PING_EVERY_MS;
+        p->ping_due_ms = now_ms + ping_every_ms(s, p);
         m->ping = PING_GOOD;
         m->ping_failures = 0;
         return false;
@@ -144,7 +152,7 @@ static void send_flight(struct sampler *s, struct pool *p, enum flight_kind kind
 static void ask_pool(struct sampler *s, struct pool *p)
 {
     bool crowded = p->sample.ping_failures > 0 && s->doubtful >= FLIGHTS_DOUBTFUL_MAX;
-    if (!crowded && due_for_ping(p, s->loop->now_ms)) {
+    if (!crowded && due_for_ping(s, p)) {
         send_flight(s, p, p->config->status_path[0] ? FLIGHT_STATUS : FLIGHT_PING);
     } else if (!p->flight && p->address_known) {
         enum flight_kind script = scripts_due(p, s->loop->now_ms);

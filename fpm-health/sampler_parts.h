@@ -26,8 +26,8 @@ struct sampler {
     int64_t window_began_ms;  /* of BURN_LOOK_MS, at whose end it is seen who burned all the time */
 };
 
-/* Tells who wants to know that the samples have changed. */
-void sampler_finish_look(struct sampler *sampler);
+/* Tells who wants to know that the pool's sample has changed, or where `pool` is NULL those of all. */
+void sampler_finish_look(struct sampler *sampler, struct pool *pool);
 
 /* sampler_kernel.c: resolves the pools' addresses; asks for their sockets, and returns whether all answers were complete. */
 void sampler_locate(struct sampler *sampler);

@@ -10,7 +10,7 @@ from support.node import Node
 from support.waiting import until
 
 from . import servers
-from .measure import Cpu, brief, spread, wakeups
+from .measure import brief, cpu_s, spread, wakeups
 from .report import Plot, Section
 
 SETTLED_S = 4  # start-up is over, and its memory given back
@@ -28,10 +28,10 @@ def watched(server, rounds, seconds):
     """[(wake-ups a second, CPU in % of a core)], a round each."""
     found = []
     for _ in range(rounds):
-        woken, used, at = wakeups(server.pid), Cpu.of(server.pid).total, time.monotonic()
+        woken, used, at = wakeups(server.pid), cpu_s(server.pid), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - at
-        cpu = 100 * (Cpu.of(server.pid).total - used) / took
+        cpu = 100 * (cpu_s(server.pid) - used) / took
         found.append(((wakeups(server.pid) - woken) / took, cpu))
     return found
 

@@ -5,10 +5,10 @@ import re
 import signal
 import statistics
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
-TICKS_S = os.sysconf("SC_CLK_TCK")
+from support.waiting import until
+
 SERVER_CORE, GENERATOR_CORE = 0, max(os.sched_getaffinity(0))
 
 
@@ -16,21 +16,28 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
-@dataclass
-class Cpu:
-    """Seconds of a process so far: all of it to the nanosecond, and its user part as the kernel's ticks sample it."""
+def cpu_s(*pids):
+    """Seconds of CPU of processes so far, the kernel's part included: the scheduler counts them to the nanosecond."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
-    total: float
-    user: float
 
-    @classmethod
-    def of(cls, pid):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-        return cls(total, int(fields[11]) / TICKS_S)
+SAMPLES_S = 9999  # the kernel's own are 100 a second: too few for parts of a microsecond
 
-    def __sub__(self, before):
-        return Cpu(self.total - before.total, self.user - before.user)
+
+def user_share(pid, directory, work):
+    """Runs `work()` and returns which part of the process's CPU was outside the kernel, and what `work` returned."""
+    data = directory / "perf.data"
+    command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_S), "-o", data, "-p", str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sampler:
+        until(lambda: data.exists() and data.stat().st_size, 5, "perf samples")
+        try:
+            result = work()
+        finally:
+            sampler.send_signal(signal.SIGINT)
+    told = subprocess.run(["perf", "script", "-i", data, "-F", "ip"], check=True, capture_output=True, text=True).stdout
+    places = [int(place, 16) for place in told.split()]
+    data.unlink()
+    return sum(place < 1 << 63 for place in places) / len(places), result
 
 
 def wakeups(pid):
@@ -82,8 +89,3 @@ def spread(values):
     if len(values) == 1:
         return brief(values[0])
     return f"{brief(statistics.median(values))} ({brief(min(values))}–{brief(max(values))})"
-
-
-def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -8,56 +8,71 @@ import subprocess
 import xml.etree.ElementTree as xml
 
 from support.node import Node
+from support.waiting import until
 
 from . import probes, servers
-from .measure import GENERATOR_CORE, SERVER_CORE, Cpu, pinned, spread
+from .measure import GENERATOR_CORE, SERVER_CORE, cpu_s, pinned, spread
 from .report import ROOT, Section
+
+SIDES = {"without": {"svcreg.enabled": "0"}, "without again": {"svcreg.enabled": "0"}, "with": {}}
 
 
 def requests(options, directory):
     section = Section(
         "What a PHP request pays",
-        "The page of this repository (`src-www/index.php`) through nginx and FastCGI, two workers, with svcreg and "
-        "without, side by side; and the instructions that an empty request takes more with svcreg (callgrind; what FPM "
-        "does between requests is left out).",
-        ["", "without svcreg", "with svcreg", "ratio"],
+        "The page of this repository (`src-www/index.php`) through nginx and FastCGI, two workers, opcache, FPM on "
+        "one core and wrk on the other: with svcreg, without, and once more without, which shows how far two that "
+        "differ in nothing lie apart. All are started anew for each round, of which there are twice as many as "
+        "elsewhere: where the kernel put FPM's memory is chance, and lasts as long as FPM does. And the instructions "
+        "that an empty request takes more with svcreg (callgrind; what FPM does between requests is left out).",
+        ["", "without svcreg", "with svcreg", "with ÷ without", "without ÷ without: noise"],
     )
-    with contextlib.ExitStack() as stack:
-        page = ROOT / "src-www" / "index.php"
-        sides = []
-        for name, ini in (("without", {"svcreg.enabled": "0"}), ("with", {})):
-            folder = servers.folder_in(directory, name)
-            copy = folder / "index.php"
-            shutil.copy(page, copy)
-            node = stack.enter_context(Node(folder, name, None, ini=ini, pools={"web": {"pm.max_children": 2}}))
-            for pid in [node.pid, *node.workers()]:
-                subprocess.run(["taskset", "-cp", str(SERVER_CORE), str(pid)], check=True, capture_output=True)
-            sides.append(stack.enter_context(servers.nginx(folder, node.listen(), copy, "/page?plain", name)))
-            sides[-1].fpm = [node.pid, *node.workers()]
-        rates, costs = ({server.name: [] for server in sides} for _ in range(2))
-        for server in sides:  # caches are filled before anything counts
-            probes.load(server.url, "keep-alive", 1, connections=4)
-        for number in range(options.rounds):
-            for server in sides if number % 2 else reversed(sides):
-                before = cpu(server.fpm)
-                figures = probes.load(server.url, "keep-alive", options.seconds, connections=4)
-                costs[server.name].append((cpu(server.fpm) - before) / figures["answers"] * 1e6)
-                rates[server.name].append(figures["answers"] / figures["duration_us"] * 1e6)
-    ratios = [mine / theirs for mine, theirs in zip(rates["with"], rates["without"], strict=True)]
-    section.rows.append(["requests/s of a page", spread(rates["without"]), spread(rates["with"]), spread(ratios)])
-    more = [mine / theirs for mine, theirs in zip(costs["with"], costs["without"], strict=True)]
-    section.rows.append(["µs CPU of FPM a request", spread(costs["without"]), spread(costs["with"]), spread(more)])
-    section.at_most("CPU of FPM a request, with ÷ without", statistics.median(more), 1.03)
-    section.at_least("requests/s of a page, with ÷ without", statistics.median(ratios), 0.97)
+    rounds = [one_round(directory, number) for number in range(2 * options.rounds)]
+    medians = {}
+    for key, what in (("rate", "requests/s of a page"), ("cpu", "µs CPU of FPM a request")):
+        without, again, with_it = ([figures[name][key] for figures in rounds] for name in SIDES)
+        more = [mine / theirs for mine, theirs in zip(with_it, without, strict=True)]
+        noise = [mine / theirs for mine, theirs in zip(again, without, strict=True)]
+        section.rows.append([what, spread(without), spread(with_it), spread(more), spread(noise)])
+        medians[key] = statistics.median(more)
+    section.at_most("CPU of FPM a request, with ÷ without", medians["cpu"], 1.03)
+    section.at_least("requests/s of a page, with ÷ without", medians["rate"], 0.97)
     if not options.quick:
         more = float(instructions(directory))
-        section.rows.append(["instructions more, an empty request", "", f"{more:.0f}", ""])
+        section.rows.append(["instructions more, an empty request", "", f"{more:.0f}", "", ""])
         section.at_most("instructions a request", more, 100)
     return section
 
 
-def cpu(pids):
-    return sum(Cpu.of(pid).total for pid in pids)
+def one_round(directory, number):
+    """Each side's requests/s and µs CPU a request, measured twice, there and back."""
+    with contextlib.ExitStack() as stack:
+        names = list(SIDES)[number % 3 :] + list(SIDES)[: number % 3]
+        sides = [stack.enter_context(started(directory, name, number)) for name in names]
+        for side in sides:  # caches are filled before anything counts
+            probes.load(side.url, "keep-alive", 1, connections=4)
+        found = {name: [] for name in SIDES}
+        for side in sides + sides[::-1]:
+            before = cpu_s(*side.fpm)
+            figures = probes.load(side.url, "keep-alive", 1, connections=4)
+            cost = (cpu_s(*side.fpm) - before) / figures["answers"] * 1e6
+            found[side.name].append({"rate": figures["answers"] / figures["duration_us"] * 1e6, "cpu": cost})
+    return {name: {key: statistics.mean(of[key] for of in both) for key in both[0]} for name, both in found.items()}
+
+
+@contextlib.contextmanager
+def started(directory, name, number):
+    """nginx before an FPM of its own, all of FPM on the server's core; its processes are `side.fpm`."""
+    folder = servers.folder_in(directory, f"{name.replace(' ', '-')}-{number}")
+    copy = folder / "index.php"
+    shutil.copy(ROOT / "src-www" / "index.php", copy)
+    with Node(folder, "bench", None, ini=SIDES[name], pools={"web": {"pm.max_children": 2}}) as node:
+        until(lambda: len(node.workers()) == 2, 10, "both workers")
+        for pid in [node.pid, *node.workers()]:
+            subprocess.run(["taskset", "-cp", str(SERVER_CORE), str(pid)], check=True, capture_output=True)
+        with servers.nginx(folder, node.listen(), copy, "/page?plain", name) as side:
+            side.fpm = [node.pid, *node.workers()]
+            yield side
 
 
 def instructions(directory):

@@ -1,16 +1,27 @@
 """Probe answers: how many a second, how soon, and what one costs."""
 
 import contextlib
+import os
 import statistics
 import subprocess
 from pathlib import Path
 
 from support import fcgi
-from support.helper import BIN as FPM_HEALTH
 from support.waiting import until
+from support.wire import percentile
 
 from . import servers
-from .measure import GENERATOR_CORE, Cpu, brief, empty_call_ns, percentile, pinned, spread, system_calls
+from .measure import (
+    GENERATOR_CORE,
+    SERVER_CORE,
+    brief,
+    cpu_s,
+    empty_call_ns,
+    pinned,
+    spread,
+    system_calls,
+    user_share,
+)
 from .report import Plot, Section
 
 CONNECTIONS = 16
@@ -21,21 +32,25 @@ SCRIPT = Path(__file__).parent / "percentiles.lua"
 def load(url, mode, seconds, connections=CONNECTIONS):
     """wrk on its own core; returns its figures by name."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT, "-H", MODES[mode], url]
+    before = os.times()
     output = subprocess.run(pinned(GENERATOR_CORE, command), check=True, capture_output=True, text=True).stdout
+    after = os.times()
     figures = {name: float(value) for name, value in (line.split() for line in output.splitlines()[-6:])}
+    figures["generator_s"] = sum(after[2:4]) - sum(before[2:4])
     assert figures["answers"] > 0 and figures["errors"] == 0, output
     return figures
 
 
 def measured(server, mode, seconds):
-    """One round: answers a second of wall and of CPU time, user and system µs an answer, latencies in ms."""
-    before = Cpu.of(server.pid)
+    """One round: answers a second, µs of CPU an answer, how busy both cores were (of 1), latencies in ms."""
+    before = cpu_s(server.pid)
     figures = load(server.url, mode, seconds)
-    used, answers = Cpu.of(server.pid) - before, figures["answers"]
+    used, took = cpu_s(server.pid) - before, figures["duration_us"] / 1e6
     return {
-        "rate": answers / figures["duration_us"] * 1e6,
-        "cpu": used.total / answers * 1e6,
-        "user": used.user / answers * 1e6,
+        "rate": figures["answers"] / took,
+        "cpu": used / figures["answers"] * 1e6,
+        "server": used / took,
+        "generator": figures["generator_s"] / took,
         **{name: figures[f"{name}_us"] / 1000 for name in ("p50", "p99", "p999")},
     }
 
@@ -58,25 +73,26 @@ def ratio(rounds, base, key):
     return [mine[key] / theirs[key] for mine, theirs in zip(rounds, base, strict=True)]
 
 
-def share(rounds, base, key):
-    """Of sums: the kernel samples user time, and single rounds have few samples."""
-    return sum(of(rounds, key)) / max(sum(of(base, key)), 1e-9)
+SAME = "HAProxy, an answer as long as ours"
 
 
 def rate(options, directory):
     """Side by side with what else could answer a probe."""
     section = Section(
         "Probe answers, one thread each",
-        "wrk on one core, the server on the other, 16 connections. *Answers/CPU s* is what the server's core could "
-        "give if the generator were no limit; the ratio to HAProxy is made within each round.",
+        "wrk on one core, the server on the other, 16 connections. *Answers/CPU s* is what the server's core "
+        "could give if the generator were no limit; the ratio to HAProxy is made within each round. *Cores busy* "
+        "says who was the limit: where wrk's is and the server's is not, answers/s are what wrk can take, and a "
+        "longer answer costs it more: hence HAProxy's second row.",
         ["server", "connections", "answers/s", "ratio to HAProxy", "answers/CPU s", "ratio to HAProxy",
-         "µs CPU an answer", "of it user", "p50 ms", "p99 ms", "p99.9 ms"],
+         "µs CPU an answer", "cores busy: server, wrk", "p50 ms", "p99 ms", "p99.9 ms"],
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         fpm, pools = stack.enter_context(servers.fpm_with(directory, 1, **{"pm.max_children": 4, "ping.path": "/ping"}))
         base = stack.enter_context(servers.haproxy(directory))
         contestants = [
             base,
+            stack.enter_context(servers.haproxy(directory, SAME, servers.LIKE_OURS)),
             stack.enter_context(servers.nginx(directory)),
             stack.enter_context(
                 servers.nginx(directory, fpm.listen("p0000"), path="/ping", name="nginx → FPM `ping.path`")
@@ -85,6 +101,9 @@ def rate(options, directory):
         ]
         ours = contestants[-1]
         found = interleaved(contestants, options.rounds, options.seconds)
+        lengths = {server.name: len(subprocess.check_output(["curl", "-si", server.url])) for server in contestants}
+        assert lengths[ours.name] == lengths[SAME], lengths
+        section.text += f" It has {lengths[SAME]} bytes, its first {lengths[base.name]}."
         for mode in MODES:
             base_rounds = found[base.name, mode]
             for server in contestants:
@@ -93,7 +112,7 @@ def rate(options, directory):
                 section.rows.append([
                     server.name, mode, spread(of(rounds, "rate")), spread(ratio(rounds, base_rounds, "rate")),
                     spread(1e6 / cpu for cpu in of(rounds, "cpu")), spread(inverse), spread(of(rounds, "cpu")),
-                    brief(statistics.mean(of(rounds, "user"))),
+                    ", ".join(f"{statistics.median(of(rounds, who)):.0%}" for who in ("server", "generator")),
                     *(spread(of(rounds, name)) for name in ("p50", "p99", "p999")),
                 ])  # fmt: skip
             rounds = found[ours.name, mode]
@@ -101,7 +120,6 @@ def rate(options, directory):
             faster = statistics.median(ratio(rounds, base_rounds, "rate"))
             section.at_least(f"answers/s, {mode}, ÷ HAProxy's", faster, 1)
             section.at_least(f"answers/CPU s, {mode}, ÷ HAProxy's", inverse, 1)
-            section.at_most(f"user CPU an answer, {mode}, ÷ HAProxy's", share(rounds, base_rounds, "user"), 0.25)
         for name, keep, new in EXPORTERS:
             section.rows.append([name, "keep-alive", "", keep, *[""] * 7])
             section.rows.append([name, "new connection", "", new, *[""] * 7])
@@ -116,18 +134,13 @@ EXPORTERS = (
 
 
 def calls(options, directory):
-    """System calls and instructions an answer."""
+    """System calls, user CPU and instructions an answer."""
     section = Section(
         "Where the time goes",
-        "System calls of one answer (strace -c, 16 connections that are always busy), and instructions in user space "
-        "between them (callgrind, all that fpm-health runs for a connection; half of them read the request's head). "
-        "What is left is the kernel's, and that is TCP: what a system call costs by itself stands below. "
-        "A connection is accepted together with its request (TCP_DEFER_ACCEPT), so that neither a read in vain nor "
-        "epoll is needed, and its last answer leaves in one packet with the end (MSG_MORE before close). io_uring "
-        "could save no more than the calls themselves cost, and Docker's default seccomp profile forbids it: not used.",
-        ["server", "connections", "system calls an answer", "which"],
-    )
-    seconds = 1
+        "",
+        ["server", "connections", "system calls an answer", "which", "µs CPU an answer", "of it user", "÷ HAProxy's",
+         "instructions in user space", "÷ HAProxy's"],
+    )  # fmt: skip
     with contextlib.ExitStack() as stack:
         _, pools = stack.enter_context(servers.fpm_with(directory, 1))
         contestants = [
@@ -135,51 +148,90 @@ def calls(options, directory):
             stack.enter_context(servers.nginx(directory)),
             stack.enter_context(servers.fpm_health(directory / "ours", pools)),
         ]
+        base, ours = contestants[0], contestants[-1]
+        sampled, ours_counted = user_cpu(contestants, options, directory), {}
         for mode, bound in zip(MODES, (2.2, 5), strict=True):
+            counted = {} if options.quick else instructions(directory, pools, mode)
             for server in contestants:
-                made, figures = system_calls(server.pid, lambda s=server, m=mode: load(s.url, m, seconds))
+                made, figures = system_calls(server.pid, lambda s=server, m=mode: load(s.url, m, 1))
                 answers, names = figures["answers"], sorted(made, key=made.get, reverse=True)
                 which = ", ".join(f"{name} {made[name] / answers:.2f}" for name in names if made[name] > answers / 100)
-                section.rows.append([server.name, mode, f"{sum(made.values()) / answers:.2f}", which])
-                if server is contestants[-1]:
+                rounds, base_rounds = sampled[server.name, mode], sampled[base.name, mode]
+                shares, count = ratio(rounds, base_rounds, "user"), counted.get(server.name)
+                section.rows.append([
+                    server.name, mode, f"{sum(made.values()) / answers:.2f}", which, spread(of(rounds, "cpu")),
+                    spread(of(rounds, "user")), spread(shares), brief(count) if count else "",
+                    brief(count / counted[base.name]) if count else "",
+                ])  # fmt: skip
+                if server is ours:
+                    ours_counted |= {mode: count} if count else {}
                     section.at_most(f"system calls an answer, {mode}", sum(made.values()) / answers, bound)
-        section.rows.append(["an empty system call", "", "1", f"{empty_call_ns(directory):.0f} ns of CPU"])
-        if not options.quick:
-            for mode in MODES:
-                count = instructions(directory / f"callgrind-{mode.split()[0]}", pools, mode)
-                section.rows.append(["fpm-health", mode, "", f"{count:,.0f} instructions in user space"])
+                    section.at_most(f"user CPU an answer, {mode}, ÷ HAProxy's", statistics.median(shares), 0.25)
+        empty_us = empty_call_ns(directory) / 1000
+        section.rows.append(["an empty system call", "", "1", "", f"{empty_us:.2g}", *[""] * 4])
+    section.text = where_it_goes({mode: sampled[ours.name, mode] for mode in MODES}, ours_counted, empty_us)
     return section
 
 
-def instructions(directory, pools, mode, asked=500):
-    """Of one answer, under callgrind: the difference of two runs that differ in nothing but the number of answers."""
-    few = 10
-    folders = {count: directory.with_name(f"{directory.name}-{count}") for count in (few, asked)}
-    totals = {count: instructions_of(folder, pools, mode, count) for count, folder in folders.items()}
-    return (totals[asked] - totals[few]) / (asked - few)
+def where_it_goes(sampled, counted, empty_us):
+    """What the table says, in words."""
+    words = (Path(__file__).parent / "time.md").read_text().strip()
+    medians = {
+        key: {mode: brief(statistics.median(of(rounds, key))) for mode, rounds in sampled.items()}
+        for key in ("cpu", "user")
+    }
+    told = " and ".join(f"{count:,.0f}" for count in counted.values())
+    instructions = f"In instructions that is {told}, about half of them to read the request's head. " if told else ""
+    empty = {f"empty_{count}": f"{count * empty_us:.2g}" for count in (2, 4)}
+    return words.format(**medians, **empty, instructions=instructions)
 
 
-def instructions_of(directory, pools, mode, count):
-    directory.mkdir()
-    port, out = servers.free_port(), directory / "callgrind.out"
-    config = {"node": "n", "instance": "i", "pools": pools, "run_dir": str(directory), "log": str(directory / "log"),
-              "health_listen": [f"127.0.0.1:{port}"], "consul": {"url": "off"}}  # fmt: skip
-    servers.write_json(directory / "config.json", config)
-    entered = ["on_conn", "on_listener"]
-    command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
-    command += [f"--toggle-collect={function}" for function in entered]
-    command += [FPM_HEALTH, "serve", "--config", str(directory / "config.json")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}/live"
-    try:
-        probe = ["curl", "-sf", "-o", "/dev/null", url]
-        until(lambda: subprocess.run(probe, check=False).returncode == 0, 60, "fpm-health answers under callgrind", 0.1)
-        many = [part for _ in range(count) for part in ("-o", "/dev/null", url)]
-        subprocess.run(["curl", "-sf", "-H", MODES[mode], *many], check=True)
-    finally:
-        process.terminate()
-        process.wait(60)
-    return int(next(line for line in out.read_text().splitlines() if line.startswith("totals:")).split()[1])
+def user_cpu(contestants, options, directory):
+    """As interleaved(): µs of CPU an answer, and µs of them outside the kernel."""
+    found = {}
+    for number in range(options.rounds):
+        for mode in MODES:
+            for server in contestants[number % len(contestants) :] + contestants[: number % len(contestants)]:
+                before = cpu_s(server.pid)
+                share, figures = user_share(
+                    server.pid, directory, lambda s=server, m=mode: load(s.url, m, options.seconds)
+                )
+                cpu = (cpu_s(server.pid) - before) / figures["answers"] * 1e6
+                found.setdefault((server.name, mode), []).append({"cpu": cpu, "user": cpu * share})
+    return found
+
+
+def instructions(directory, pools, mode):
+    """Of one answer, by server: all that the process runs, counted by callgrind, which minds no other load."""
+    folder = servers.folder_in(directory, f"callgrind-{mode.split()[0]}")
+    commands = {
+        "HAProxy `return 200`": (*servers.haproxy_command(folder, servers.SHORT), "/"),
+        "fpm-health": (*servers.fpm_health_command(folder, pools), "/live"),
+    }
+    return {name: instructions_of(folder, *command, mode) for name, command in commands.items()}
+
+
+def instructions_of(directory, command, port, path, mode):
+    """From two runs that differ in nothing but the number of answers."""
+    url, counts = f"http://127.0.0.1:{port}{path}", []
+    for seconds in (1, 4):
+        out = directory / f"{port}.{seconds}"
+        process = subprocess.Popen(
+            pinned(SERVER_CORE, ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *command]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            probe = ["curl", "-sf", "-o", "/dev/null", url]
+            until(lambda p=probe: subprocess.run(p, check=False).returncode == 0, 60, "an answer under callgrind", 0.1)
+            answers = load(url, mode, seconds)["answers"]
+        finally:
+            process.terminate()
+            process.wait(60)
+        totals = next(line for line in out.read_text().splitlines() if line.startswith("totals:"))
+        counts.append((answers, int(totals.split()[1])))
+    (few, before), (many, after) = counts
+    return (after - before) / (many - few)
 
 
 @contextlib.contextmanager

@@ -13,9 +13,10 @@ from support.consul import Consul
 from support.fpm import Fpm
 from support.helper import Helper
 from support.waiting import until
+from support.wire import percentile
 
 from . import servers
-from .measure import brief, percentile, spread
+from .measure import brief, spread
 from .report import Section
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from support.fpm import Fpm
+from support.helper import BIN as FPM_HEALTH
 from support.helper import Helper
 from support.waiting import free_port, until
 
@@ -24,7 +25,7 @@ defaults
     timeout server 60s
 frontend f
     bind 127.0.0.1:{port}
-    http-request return status 200 content-type text/plain string "ok\\n"
+    http-request return status 200 content-type "{kind}" string "{said}"{more}
 """
 
 NGINX = """
@@ -86,12 +87,22 @@ def running(name, command, port, directory, path="/"):
         process.wait()
 
 
+SHORT = {"kind": "text/plain", "said": "ok\\n", "more": ""}
+LIKE_OURS = {"kind": "text/plain; charset=utf-8", "said": "live\\n", "more": " hdr Cache-Control no-store"}
+
+
+def haproxy_command(directory, answer):
+    """The command, and the port that it then serves."""
+    port = free_port()
+    config = directory / f"haproxy{port}.cfg"
+    config.write_text(HAPROXY.format(port=port, **answer))
+    return [shutil.which("haproxy", path=PATHS), "-db", "-f", config], port
+
+
 @contextlib.contextmanager
-def haproxy(directory):
-    port, config = free_port(), directory / "haproxy.cfg"
-    config.write_text(HAPROXY.format(port=port))
-    command = [shutil.which("haproxy", path=PATHS), "-db", "-f", config]
-    with running("HAProxy `return 200`", command, port, directory) as server:
+def haproxy(directory, name="HAProxy `return 200`", answer=SHORT):
+    command, port = haproxy_command(directory, answer)
+    with running(name, command, port, directory) as server:
         yield server
 
 
@@ -147,6 +158,16 @@ def fpm_health(directory, pools, name="fpm-health", state="healthy", path="/live
         server.helper = helper
         until(lambda: all(p["state"] == state for p in helper.status()["pools"]), 60, f"all pools {state}", every=0.1)
         yield server
+
+
+def fpm_health_command(directory, pools):
+    """The same for fpm-health, which is then nobody's child but the caller's."""
+    port = free_port()
+    config = {
+        "node": "n", "instance": "i", "pools": pools, "run_dir": str(directory), "log": str(directory / "log"),
+        "health_listen": [f"127.0.0.1:{port}"], "consul": {"url": "off"},
+    }  # fmt: skip
+    return [FPM_HEALTH, "serve", "--config", write_json(directory / "config.json", config)], port
 
 
 def listed(count):

@@ -7,10 +7,10 @@ import signal
 import socket
 import struct
 import time
-from pathlib import Path
 
 import pytest
 from support.helper import Helper
+from support.processes import is_stopped
 from support.waiting import free_port, until
 from support.wire import kernel_queue
 
@@ -40,7 +40,7 @@ def asleep(helper):
     """Stops it, so that everything that is asked meanwhile is there when it looks."""
     pid = helper.process.pid
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt", what="it is stopped")
+    until(lambda: is_stopped(pid), what="it is stopped")
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import socket
+import re
 import subprocess
 import time
 import urllib.request
@@ -11,9 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.waiting import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = 3
+WWW_DATA = "33"
 
 
 def run(*command, check=True, timeout=300, **options):
@@ -50,6 +52,17 @@ def eventually(probe, timeout, what):
 def assert_in_readme(command):
     """The command is in the README as a test runs it, on a line of its own."""
     assert command in (ROOT / "README.md").read_text().splitlines()
+
+
+def assert_unprivileged(stack, service):
+    """Its containers have neither root, nor a capability, nor a way to gain one, and can't write to their image."""
+    for container in stack.containers(service):
+        status = dict(re.findall(r"^(\w+):\t(.*)$", stack.inside(container, "cat", "/proc/1/status"), re.MULTILINE))
+        assert set(status["Uid"].split()) == {WWW_DATA}
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+        assert status["NoNewPrivs"] == "1"
+        assert stack.inspect(container, "{{.HostConfig.ReadonlyRootfs}}") == "true"
+        assert "Read-only file system" in stack.inside(container, "touch", "/usr/x", "/etc/x", check=False)
 
 
 class Stack:
@@ -122,8 +135,7 @@ class Stack:
 @contextlib.contextmanager
 def variant(name, *files, **environment):
     """A stack of its own beside the others, for as long as the block lasts; a failed start shows its logs."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = {"http_port": one.getsockname()[1], "consul_port": two.getsockname()[1]}
+    ports = dict(zip(("http_port", "consul_port"), free_ports(2), strict=True))
     stack = Stack(f"svcreg-test-{name}", "docker-compose.yml", *files, **ports)
     stack.environment.update(environment)
     try:

@@ -37,6 +37,7 @@ CONSUL_STATUS = {"healthy": "passing", "degraded": "warning"}
 PAGE = """<?php
 header('Content-Type: text/plain');
 if (isset($_GET['status'])) http_response_code((int) $_GET['status']);
+if (isset($_GET['begun'])) file_put_contents($_GET['begun'], '.', FILE_APPEND);
 if (isset($_GET['sleep'])) usleep(1000 * (int) $_GET['sleep']);
 if (isset($_GET['die'])) posix_kill(posix_getpid(), 9);
 if (isset($_GET['server'])) exit(json_encode($_SERVER));

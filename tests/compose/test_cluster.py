@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 
 import pytest
-from conftest import assert_in_readme, eventually, run, variant
+from conftest import assert_in_readme, assert_unprivileged, eventually, run, variant
 from load import Load, assert_lossless
 
 SERVERS = ["consul-1", "consul-2", "consul-3"]
@@ -61,6 +61,11 @@ def both_loads(stack):
 
 def test_the_readme_starts_it(three_hosts):
     assert_in_readme(f"COMPOSE_FILE={three_hosts.environment['COMPOSE_FILE']} script/up 3")
+
+
+@pytest.mark.parametrize("service", ["web", "consul", "consul-2", "consul-3"])
+def test_hosts_and_servers_run_unprivileged_with_a_read_only_root(three_hosts, service):
+    assert_unprivileged(three_hosts, service)
 
 
 def test_three_servers_and_an_agent_beside_each_node_are_all_healthy(three_hosts):

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import assert_in_readme, eventually, run, variant
+from conftest import assert_in_readme, assert_unprivileged, eventually, run, variant
 from load import Load, assert_lossless
 from support import fcgi
 
@@ -57,6 +57,10 @@ def loads(stack, query="?plain&sleep=50", clients=6):
 
 def test_the_readme_starts_it(three_nodes):
     assert_in_readme(f"COMPOSE_FILE={three_nodes.environment['COMPOSE_FILE']} script/up 3")
+
+
+def test_it_runs_unprivileged_with_a_read_only_root(three_nodes):
+    assert_unprivileged(three_nodes, "haproxy")
 
 
 def test_thirty_requests_reach_exactly_three_nodes_each_five_times_or_more(three_nodes):

@@ -82,4 +82,6 @@ def test_a_refused_connection_is_a_failure():
 def test_a_rate_is_kept_over_all_clients():
     with server(*[ANSWER] * 1000) as url, Load(url, clients=5, rate=100) as load:
         time.sleep(1)
-    assert 80 <= load.result.total <= 105, load.result
+        load.stop()
+        took_s = time.monotonic() - load.started
+    assert 80 <= load.result.total <= 105 * took_s, load.result

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections import Counter
 
 import pytest
@@ -331,12 +330,13 @@ def test_the_container_ends_when_nginx_ends(lab):
 def test_a_stop_lets_requests_in_flight_end(lab):
     lab.members("a")
     nginx = lab.nginx()
-    running = Load(nginx.url + "/?sleep=1000", clients=2)
-    with running:
-        until(lambda: all(client.socket for client in running.clients), 5, "requests in flight")
-        time.sleep(0.3)  # nothing announces that PHP has begun to sleep
-        nginx.signal("QUIT")
+    begun = lab.directory / "begun"
+    begun.touch()
+    begun.chmod(0o666)
+    with Load(f"{nginx.url}/?begun={begun}&sleep=2000", clients=2) as running:
+        until(lambda: begun.read_text() == "..", 5, "requests in flight")
         running.stopping.set()
+        nginx.signal("QUIT")
         until(lambda: nginx.exit_code() is not None, 10, "the container has ended")
     assert nginx.exit_code() == 0
     assert running.result.total == 2, running.result

@@ -24,8 +24,8 @@ def lab(consul):
         yield made
 
 
-def storm(lab, nginx, comers_and_goers, after_each=lambda: None):
-    """Registrations and deregistrations at an even pace under 50 clients that send POST. -> the load's result"""
+def storm(nginx, comers_and_goers, after_each):
+    """Comings and goings, at an even pace at best, under 50 clients that send POST. -> the load's result"""
     with Load(nginx.url, clients=50, method="POST") as load:
         begin = time.monotonic()
         for number in range(CHANGES):
@@ -35,7 +35,7 @@ def storm(lab, nginx, comers_and_goers, after_each=lambda: None):
                 member.deregister()
             else:
                 member.register()
-            after_each()
+            after_each(member)
     return load.result
 
 
@@ -45,6 +45,16 @@ def prepare(lab):
     return lab.nginx(), comers_and_goers
 
 
+def wait_seen(nginx, member):
+    """Until nginx has the member, or has it no more."""
+
+    def seen():
+        states = nginx.states()
+        return states is not None and (member.id in states) == member.wanted
+
+    until(seen, 5, f"{member.name} is seen to come or go")
+
+
 def changes_seen(nginx, service):
     return nginx.logs().count(f"members of {service}:")
 
@@ -52,7 +62,7 @@ def changes_seen(nginx, service):
 def test_fifty_changes_lose_no_post_and_close_no_connection(lab, record_property):
     nginx, comers_and_goers = prepare(lab)
     before, processes = changes_seen(nginx, lab.service), nginx.processes()
-    result = storm(lab, nginx, comers_and_goers)
+    result = storm(nginx, comers_and_goers, lambda member: wait_seen(nginx, member))
     report(record_property, "by list", result)
     assert result.failed == 0, result
     assert result.connections == 50, "no connection was closed"
@@ -65,7 +75,7 @@ def test_the_control_with_a_reload_per_change_does_lose_posts(lab, record_proper
     nginx, comers_and_goers = prepare(lab)
     workers = set(nginx.processes())
     for _ in range(CONTROL_ATTEMPTS):
-        result = storm(lab, nginx, comers_and_goers, after_each=lambda: nginx.signal("HUP"))
+        result = storm(nginx, comers_and_goers, lambda _: nginx.signal("HUP"))
         report(record_property, "by reloads", result)
         if result.failed:
             break

@@ -1,18 +1,16 @@
 """The images as they run in the stack: without root, rights or tools, with Registrator's names, from a registry."""
 
 import json
-import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
-from conftest import ROOT, eventually, fetch, run
+from conftest import ROOT, assert_unprivileged, eventually, fetch, run
+from support.waiting import free_port
 
 SERVICES = ["web", "nginx", "consul", "redis"]
-WWW_DATA = "33"
 HARDENED = ["--read-only", "--cap-drop=ALL", "--tmpfs=/run/svcreg:uid=33,gid=33", "--tmpfs=/tmp:uid=33,gid=33"]
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 TOOLS = ["cc", "gcc", "c++", "ld", "as", "make", "phpize", "go"]
@@ -20,13 +18,7 @@ TOOLS = ["cc", "gcc", "c++", "ld", "as", "make", "phpize", "go"]
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_containers_run_unprivileged_with_a_read_only_root(stack, service):
-    container = stack.containers(service)[0]
-    status = dict(re.findall(r"^(\w+):\t(.*)$", stack.inside(container, "cat", "/proc/1/status"), re.MULTILINE))
-    assert set(status["Uid"].split()) == {WWW_DATA}
-    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
-    assert status["NoNewPrivs"] == "1"
-    assert stack.inspect(container, "{{.HostConfig.ReadonlyRootfs}}") == "true"
-    assert "Read-only file system" in stack.inside(container, "touch", "/usr/x", "/etc/x", check=False)
+    assert_unprivileged(stack, service)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -103,8 +95,7 @@ def test_settings_of_svcreg_and_fpm_come_from_the_environment(extra_node):
 @pytest.fixture
 def registry(tmp_path):
     """-> host:port of Debian's docker-registry, with storage of its own, as a plain process"""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = tmp_path / "registry.yml"
     storage = {"filesystem": {"rootdirectory": str(tmp_path / "data")}}
     config.write_text(

@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from support.clock import SELF, Stopwatch
 from support.consul import Consul, our_check
 from support.fake_consul import FakeConsul
 from support.fpm import Fpm
 from support.helper import Helper
 from support.waiting import free_port, until
+
+TRIED_S = 1.5  # how long the helper waits for an answer of Consul's
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +87,13 @@ def test_first_listen_to_passing_takes_100_ms_at_most(workdir, consul, service):
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
         fpm = Fpm(folder)
-        with helper_for(folder, fpm, name, consul.url):
+        with helper_for(folder, fpm, name, consul.url) as helper:
             consul.wait_status(name, "critical")
             fpm.start(wait=False)
             until(lambda fpm=fpm: fpm.listen() in Path("/proc/net/unix").read_text(), every=0.001)
-            begin = time.monotonic()
+            watch = Stopwatch(helper.process.pid, consul.process.pid)
             consul.wait_status(name, "passing")
-            took.append(time.monotonic() - begin)
+            took.append(watch.seconds())
             fpm.kill()
     print(f"LISTEN to passing: {[round(t * 1000) for t in took]} ms")
     assert statistics.median(took) <= 0.1
@@ -149,11 +152,11 @@ def test_a_consul_that_fails_is_asked_with_pauses_and_said_once(workdir, fpm, se
 def test_a_consul_that_hangs_delays_no_probe(workdir, fpm, service):
     with FakeConsul(lambda *_: None) as fake, helper_for(workdir, fpm, service, fake.url) as helper:
         until(lambda: fake.requests, what="asked")
-        begin = time.monotonic()
+        watch = Stopwatch(SELF, helper.process.pid)
         for _ in range(100):
             assert helper.get("/live")[0] == 200
-        assert (time.monotonic() - begin) / 100 < 0.005
-        assert len(fake.requests) == 1
+        assert watch.seconds() / 100 < 0.005
+        assert len(fake.requests) <= 1 + watch.clock_s() // TRIED_S, "one at a time"
 
 
 def test_a_refused_registration_holds_up_no_other(workdir, fpm, service):

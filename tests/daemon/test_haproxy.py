@@ -14,8 +14,8 @@ import time
 
 import pytest
 from support import fcgi
-from support.fpm import Fpm
-from support.helper import Helper
+from support.fpm import Fpm, Held
+from support.helper import Helper, listens
 from support.waiting import free_ports, until
 
 BIN = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
@@ -128,11 +128,7 @@ def helper(fpm, ports):
         {"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": WORKERS},
         {"name": "other", "listen": "/nonexistent"},
     ]
-    listen = {
-        "health_listen": [f"127.0.0.1:{ports['http']}", f"unix:{fpm.directory}/health.sock"],
-        "agent_listen": [f"127.0.0.1:{ports['agent']}"],
-    }
-    with Helper(fpm.directory, pools, **listen) as helper:
+    with Helper(fpm.directory, pools, **listens(fpm.directory, ports["http"], ports["agent"])) as helper:
         helper.wait_state("healthy")
         yield helper
 
@@ -178,12 +174,13 @@ def test_a_socket_that_goes_is_down_and_back(haproxy, helper, fpm, record_proper
 
 
 def test_the_weight_follows_the_load(haproxy, fpm):
-    script = fpm.script("sleep.php", "<?php usleep(2500000);")
+    held = Held(fpm)
     sockets = [fcgi.connect(fpm.listen()) for _ in range(WORKERS // 2)]
     for sock in sockets:
-        fcgi.send(sock, script)
+        fcgi.send(sock, held.script)
     until(lambda: int(haproxy.servers()["agent"]["weight"]) <= 60, what="half the weight at half the load")
     assert int(haproxy.servers()["httpchk"]["weight"]) == 100
+    held.release()
     for sock in sockets:
         fcgi.receive(sock)
         sock.close()

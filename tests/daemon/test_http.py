@@ -6,9 +6,10 @@ import socket
 import time
 
 import pytest
+from support.clock import SELF, Stopwatch
 from support.fcgi import connect
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_port, until
 from support.wire import read_all
 
@@ -19,11 +20,7 @@ def helper(module_directory):
     with Fpm(module_directory) as fpm:
         port, agent = free_port(), free_port()
         pools = [{"name": "web", "listen": fpm.listen(), "max_children": 2}, {"name": "a b", "listen": "/nonexistent"}]
-        listen = {
-            "health_listen": [f"127.0.0.1:{port}", f"unix:{module_directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(module_directory, pools, **listen) as helper:
+        with Helper(module_directory, pools, **listens(module_directory, port, agent)) as helper:
             helper.port, helper.agent_port = port, agent
             helper.wait_state("healthy")
             yield helper
@@ -177,7 +174,8 @@ def test_wrong_requests_are_refused_and_closed(helper, request_bytes, status):
 
 
 def pour(sock):
-    """A megabyte of head, for as long as it is taken."""
+    """A megabyte of a request's head, for as long as it is taken."""
+    sock.sendall(b"GET /live HTTP/1.1\r\n")
     for _ in range(1000):
         sock.sendall(b"X: " + b"x" * 1000 + b"\r\n")
         time.sleep(0.001)
@@ -194,9 +192,9 @@ def test_connections_that_say_nothing_or_reset_harm_nobody(helper):
     for sock in idle[:100]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()
-    begin = time.monotonic()
+    watch = Stopwatch(SELF, helper.process.pid)
     assert helper.get("/live")[0] == 200
-    assert time.monotonic() - begin < 0.1
+    assert watch.seconds() < 0.1
     for sock in idle[100:]:
         sock.close()
 
@@ -210,9 +208,9 @@ def test_the_agent_answers_for_the_named_pool_and_unasked_for_the_worst(helper):
     assert exchange(helper, b"web\n", helper.agent_port) == b"ready up 100%\n"
     assert exchange(helper, b"a b\r\n", helper.agent_port) == b"drain up #starting\n"
     assert exchange(helper, b"nope\n", helper.agent_port) == b"fail #unknown pool\n"
-    begin = time.monotonic()
+    watch = Stopwatch(SELF, helper.process.pid)
     assert exchange(helper, b"", helper.agent_port) == b"drain up #starting\n"
-    assert time.monotonic() - begin < 0.2
+    assert watch.seconds() < 0.2
 
 
 def test_the_agent_of_a_single_pool_speaks_first(workdir):

@@ -1,6 +1,5 @@
 """Very many pools: how fast Consul knows them, what they cost at rest, and that one of them hurts no other."""
 
-import os
 import signal
 import subprocess
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.consul import Consul
+from support.cpu import cpu_s
 from support.fake_consul import GOOD, FakeConsul
 from support.helper import Helper
 from support.many_fpms import ManyFpms
@@ -28,7 +28,6 @@ SETTLE_S = 4
 SILENCE_S = 5.0
 USS_MAX_KB = 16 * 1024
 PROBE_P99_MS = 5.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
@@ -42,11 +41,6 @@ def agent(workdir):
 def pools(workdir):
     with ManyFpms(workdir, POOLS) as pools:
         yield pools
-
-
-def cpu_s(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def helper_for(workdir, pools, url, node="n1"):
@@ -126,10 +120,11 @@ def test_at_rest_they_cost_little(workdir, agent, pools, record_property):
     with helper_for(workdir, pools, agent.url) as helper:
         wait_passing(agent)
         time.sleep(SETTLE_S)
-        before, begin = (cpu_s(helper.process), cpu_s(agent.process)), time.monotonic()
+        pids = helper.process.pid, agent.process.pid
+        before, begin = [cpu_s(pid) for pid in pids], time.monotonic()
         time.sleep(REST_S)
         took = time.monotonic() - begin
-        own, theirs = (cpu_s(helper.process) - before[0]) / took, (cpu_s(agent.process) - before[1]) / took
+        own, theirs = ((cpu_s(pid) - used) / took for pid, used in zip(pids, before, strict=True))
         uss, pss, _ = memory_kb(helper.process.pid)
         print(f"{POOLS} pools: helper {own:.2%}, agent {theirs:.2%} of a core; USS {uss} kB, PSS {pss} kB")
         for name, value in (("helper", own), ("agent", theirs), ("uss_kb", uss), ("pss_kb", pss)):

@@ -93,7 +93,7 @@ def helper(workdir, fpm, consul):
     with Helper(workdir, pools, board=board, consul={"url": consul.url}, node="metrics") as helper:
         helper.board = board
         helper.wait_state("healthy")
-        until(lambda: helper.pool()["registered"], what="registered")
+        until(lambda: all(pool["registered"] for pool in helper.status()["pools"]), what="registered")
         yield helper
     board.close()
 

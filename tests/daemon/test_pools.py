@@ -1,28 +1,29 @@
 """Stand-alone, with a real FPM and no board: what is seen of a pool from outside, and the command line."""
 
-import contextlib
 import grp
 import os
 import pwd
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from support import fcgi
-from support.fpm import Fpm
+from support.clock import SELF, Stopwatch
+from support.fpm import Fpm, Held
 from support.helper import BIN, Helper
+from support.processes import is_stopped
 from support.waiting import free_port, until
+
+IDLE_S = 10
 
 
 @pytest.fixture(params=["unix", "tcp"])
 def fpm(request, workdir):
-    own = {} if request.param == "unix" else {"listen": f"127.0.0.1:{free_port()}"}
-    with Fpm(workdir, {"web": {"pm.max_children": 2, **own}}) as fpm:
+    own = {"tcp": {"listen": f"127.0.0.1:{free_port()}"}, "ipv6": {"listen": f"[::1]:{free_port()}"}}
+    with Fpm(workdir, {"web": {"pm.max_children": 2, **own.get(request.param, {})}}) as fpm:
         yield fpm
 
 
@@ -35,62 +36,52 @@ def helper(workdir, fpm):
         yield helper
 
 
-def finish(sock):
-    """Reads an answer to its end and closes: until then FPM keeps the worker for it."""
-    with contextlib.suppress(OSError, EOFError), sock:
-        fcgi.receive(sock)
+@pytest.fixture
+def held(fpm):
+    held = Held(fpm)
+    yield held
+    held.release()
 
 
 @pytest.fixture
-def occupy(fpm):
-    """Sends `count` requests that last `ms` each; their answers are read in the background."""
-    script = fpm.script("sleep.php", "<?php usleep(1000 * (int) $_GET['ms']); echo 'done';")
-    open_sockets = []
+def occupy(fpm, held):
+    """Sends `count` requests that last until `held.release()`; their answers are read in the background."""
 
-    def occupy(count, ms):
+    def occupy(count):
         for _ in range(count):
             sock = fcgi.connect(fpm.listen())
-            fcgi.send(sock, script, f"ms={ms}")
-            open_sockets.append(sock)
-            threading.Thread(target=finish, args=(sock,), daemon=True).start()
-        return open_sockets
+            fcgi.send(sock, held.script)
+            threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
 
-    yield occupy
-    for sock in open_sockets:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+    return occupy
 
 
-def is_stopped(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, fpm, occupy):
-    sockets = occupy(2 + 8, 1500)
+@pytest.mark.parametrize("fpm", ["unix", "tcp", "ipv6"], indirect=True)
+def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, held, occupy):
+    occupy(2 + 8)
     helper.wait_state("degraded", timeout=3)
     pool = helper.pool()
     assert pool["reason"] == "saturated"
     assert pool["queue"]["length"] == 8
     assert pool["workers"] == {"max": 2, "total": 2, "active": 2, "idle": 0}
     assert helper.get("/consul/web")[0] == 429
-    begin = time.monotonic()
+    watch = Stopwatch(SELF, helper.process.pid)
     for _ in range(200):
         assert helper.get("/haproxy/web")[0] == 200
-    assert (time.monotonic() - begin) / 200 < 0.005
+    assert watch.seconds() / 200 < 0.005
     assert helper.pool()["queue"]["length"] == 8, "a probe of ours queued up"
-    for sock in sockets:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+    held.release()
     helper.wait_state("healthy", timeout=10)
 
 
-def test_stopped_workers_are_down_once_requests_wait(helper, fpm, occupy):
+def test_stopped_workers_are_down_once_requests_wait(helper, fpm, held, occupy):
+    held.release()
     workers = fpm.workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
         until(lambda: all(map(is_stopped, workers)), what="the workers are stopped")
-        occupy(3, 1)
+        occupy(3)
         assert helper.wait_state("down", timeout=3) < 1
         assert helper.pool()["reason"].startswith("stopped")
         assert helper.get("/live")[0] == 503
@@ -102,7 +93,7 @@ def test_stopped_workers_are_down_once_requests_wait(helper, fpm, occupy):
 
 
 def test_busy_workers_asleep_are_alive(helper, occupy):
-    occupy(2, 1500)
+    occupy(2)
     until(lambda: helper.pool()["workers"]["active"] == 2, what="both are busy")
     assert helper.pool()["state"] == "healthy"
     assert helper.get("/live")[0] == 200
@@ -165,18 +156,20 @@ def test_check_says_state_and_figures_with_nagios_exit_codes(helper, occupy):
     assert bad.stdout.startswith("CRITICAL - web maintenance: a / b |")
 
 
-def test_drain_waits_for_running_requests(helper, occupy):
-    occupy(1, 1200)
-    begin = time.monotonic()
+def test_drain_waits_for_running_requests(helper, held, occupy):
+    occupy(1)
+    until(lambda: helper.pool()["workers"]["active"] == 1, what="one is busy")
+    threading.Timer(1.2, held.release).start()
     assert helper.cli("drain", "web", "--wait").returncode == 0
-    assert time.monotonic() - begin >= 1.2
+    assert not held.gate.exists(), "it waited for the request"
     assert helper.get("/haproxy/web")[0] == 404
     assert helper.cli("undrain", "web").returncode == 0
     assert helper.pool()["state"] == "healthy"
 
 
 def test_drain_gives_up_at_its_timeout(helper, occupy):
-    occupy(1, 3000)
+    occupy(1)
+    until(lambda: helper.pool()["workers"]["active"] == 1, what="one is busy")
     assert helper.cli("drain", "--wait", "--timeout", "300ms").returncode == 1
 
 
@@ -283,15 +276,15 @@ def test_an_idle_helper_wakes_at_most_five_times_a_second(workdir, fpm):
     pools = [{"name": f"p{i}", "listen": fpm.listen()} for i in range(10)]
     with Helper(workdir, pools) as helper:
         helper.wait_state("healthy", "p9")
-        time.sleep(1)
+        time.sleep(4)
 
         def switches():
             text = helper.proc("status")
             return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.M)[1])
 
         before = switches()
-        time.sleep(4)
-        assert (switches() - before) / 4 <= 5 + 1, "one is for the pings of ten pools every 5 s"
+        time.sleep(IDLE_S)
+        assert (switches() - before) / IDLE_S <= 5, "four are for looks, and the pings of ten pools share one every 5 s"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop rights")

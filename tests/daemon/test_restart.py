@@ -55,7 +55,7 @@ def occupy(fpm, count, ms):
 def test_a_saturated_pool_stays_in_service_when_its_helper_dies(workdir, consul):
     with Node(workdir, "restart", consul) as node:
         node.wait_passing()
-        sockets = occupy(node, 2 + 4, 5000)
+        sockets = occupy(node, 2 + 4, 20000)
         node.wait_state("degraded")
         consul.wait_status(node.service(), "warning")
         states = []

@@ -111,8 +111,8 @@ def test_what_only_the_daemon_can_see_is_said_in_the_schema(tmp_path):
 
 
 def fields(table):
-    """{key: (kind, least, most)} of a table of config.c."""
-    source = (ROOT / "fpm-health" / "config.c").read_text()
+    """{key: (kind, least, most)} of a table of config_fields.c."""
+    source = (ROOT / "fpm-health" / "config_fields.c").read_text()
     numbers = {
         "INT_MAX": 2**31 - 1,
         "UINT32_MAX": 2**32 - 1,

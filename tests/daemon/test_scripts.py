@@ -7,7 +7,7 @@ import time
 import pytest
 from support import board as boards
 from support import fcgi
-from support.fpm import Fpm
+from support.fpm import Fpm, Held
 from support.helper import Helper
 from support.node import SO, Node
 from support.waiting import free_port, until
@@ -118,7 +118,7 @@ def test_a_probe_that_a_reload_takes_away_is_forgotten(scripts):
 
 def test_a_probe_that_hangs_is_degraded_and_holds_one_worker_only(scripts, workdir):
     path, there = flag(workdir, "hang")
-    script = scripts.write("probe.php", f"if ({there}) {{ sleep(8); }}")
+    script = scripts.write("probe.php", f"while ({there}) {{ usleep(5000); clearstatcache(); }}")
     with scripts.helper(probe=script) as helper:
         helper.wait_state("healthy")
         until(lambda: scripts.runs("probe") > 0, what="it runs")
@@ -135,15 +135,16 @@ def test_a_probe_that_hangs_is_degraded_and_holds_one_worker_only(scripts, workd
 
 def test_no_probe_is_sent_while_no_worker_is_idle(scripts):
     probe = scripts.write("probe.php", "")
-    busy = scripts.fpm.script("busy.php", "<?php sleep(2);")
+    held = Held(scripts.fpm)
     with scripts.helper(probe=probe) as helper:
         helper.wait_state("healthy")
-        sockets = [occupied(scripts.fpm, busy) for _ in range(2)]
+        sockets = [occupied(scripts.fpm, held.script) for _ in range(2)]
         until(lambda: helper.pool()["workers"]["active"] == 2, what="both are busy")
         before = scripts.runs("probe")
         time.sleep(1)
         assert scripts.runs("probe") == before
         assert helper.pool()["queue"]["length"] == 0
+        held.release()
         for sock in sockets:
             sock.close()
         until(lambda: scripts.runs("probe") > before, what="it runs again")

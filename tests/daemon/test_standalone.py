@@ -12,8 +12,8 @@ from support import fcgi, http
 from support.consul import our_check
 from support.fake_consul import FakeConsul
 from support.fpm import Fpm
-from support.helper import BIN, Helper
-from support.waiting import free_port, until
+from support.helper import BIN, Helper, end
+from support.waiting import free_port, free_ports, until
 
 DRAIN_TIMEOUT_S, LEAVE_S = 1.0, 1.5  # drain.timeout_ms of the tests here, CONSUL_LEAVE_MS
 
@@ -75,8 +75,8 @@ def test_a_drain_that_never_gets_quiet_ends_the_sidecar_in_time(workdir, fpm, co
                 answer.hangs = True
             fcgi.send(busy, fpm.script("sleep.php", "<?php sleep(20);"))
             until(lambda: helper.pool()["workers"]["active"] == 1, what="one is busy")
-            helper.process.send_signal(signal.SIGTERM)
             begin = time.monotonic()
+            helper.process.send_signal(signal.SIGTERM)
             helper.wait_state("draining")
             assert helper.get("/haproxy/web")[0] == 404, "it answers while it drains"
             assert helper.wait(10) == 0
@@ -188,3 +188,26 @@ def test_sighup_without_a_file_changes_nothing_and_says_so(workdir, fpm, serve):
     process.send_signal(signal.SIGHUP)
     until(lambda: "no file to read again" in process.stderr.readline(), what="it says so")
     assert http.status(port, "/ready") == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may have an /etc/hosts of its own")
+def test_a_hosts_name_is_looked_up_again_at_sighup(workdir, consul, service):
+    port, health = free_ports(2)
+    hosts = workdir / "hosts"
+    hosts.write_text("127.0.0.1 fpm.test\n")
+    bound = ["unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+    arguments = ["--pool", f"{service}=fpm.test:{port}", "--http", f"127.0.0.1:{health}", "--run-dir", str(workdir)]
+    with (
+        Fpm(workdir, {"web": {"listen": f"127.0.0.2:{port}"}}),
+        subprocess.Popen([*bound, BIN, "serve", *arguments, "--consul", consul.url]) as process,
+    ):
+        try:
+            [entry] = consul.wait_status(service, "critical")
+            assert entry["Service"]["Address"] == "127.0.0.1", "nobody is there"
+            hosts.write_text("127.0.0.2 fpm.test\n")  # into the file that is bound
+            process.send_signal(signal.SIGHUP)
+            until(lambda: http.status(health, "/ready") == 200, 10, "ready at the second")
+            [entry] = consul.wait_status(service, "passing")
+            assert entry["Service"]["Address"] == "127.0.0.2"
+        finally:
+            end(process)

@@ -1,7 +1,7 @@
 """A pool whose workers are known by FPM's status page alone, which nobody can ask while all of them are busy."""
 
 from support import fcgi
-from support.fpm import Fpm
+from support.fpm import Fpm, Held
 from support.helper import Helper
 from support.waiting import until
 
@@ -14,17 +14,18 @@ def ask(fpm, script):
 
 def test_a_crowd_is_seen_though_no_page_can_be_asked_for(workdir):
     with Fpm(workdir, {"web": {"pm.max_children": 3, "pm.status_path": "/status"}}) as fpm:
-        script = fpm.script("sleep.php", "<?php sleep(2);")
+        held = Held(fpm)
         pools = [{"name": "web", "listen": fpm.listen(), "max_children": 3, "status_path": "/status"}]
         with Helper(workdir, pools) as helper:
             helper.wait_state("healthy")
-            crowd = [ask(fpm, script) for _ in range(2)]
+            crowd = [ask(fpm, held.script) for _ in range(2)]
             until(lambda: helper.pool()["workers"]["active"] == 2, what="the page tells of two")
-            crowd += [ask(fpm, script) for _ in range(5)]
+            crowd += [ask(fpm, held.script) for _ in range(5)]
             helper.wait_state("degraded")
             pool = helper.pool()
             assert pool["reason"] == "saturated"
             assert pool["workers"]["active"] == pool["workers"]["total"] == 3 and pool["queue"]["length"] == 4
+            held.release()
             for sock in crowd:
                 fcgi.receive(sock)
                 sock.close()

@@ -3,18 +3,22 @@
 import contextlib
 import os
 import signal
+import threading
 import time
-from pathlib import Path
 
 import pytest
 from support import fcgi
+from support.clock import Stopwatch
 from support.fpm import Fpm
 from support.helper import Helper
+from support.processes import is_stopped
 from support.waiting import free_port, until
 
 HANG_S = 2
 ENDLESS = "<?php set_time_limit(0); for (;;) { }"
 ASLEEP = "<?php sleep(60);"
+BURNING_S = 1
+BURNS_AND_ENDS = f"<?php $end = hrtime(true) + {BURNING_S} * 1e9; while (hrtime(true) < $end);"
 SHORT_SLEEPS = "<?php for ($i = 0; $i < 6000; $i++) { usleep(10000); }"
 
 
@@ -36,22 +40,20 @@ def helper(workdir, fpm):
 
 @pytest.fixture
 def send(fpm):
-    """Sends requests that nobody reads."""
+    """Sends requests that nobody reads, or whose answers are read in the background."""
     sockets = []
 
-    def send(source, count=1):
+    def send(source, count=1, read=False):
         script = fpm.script(f"script{len(sockets)}.php", source)
         for _ in range(count):
             sockets.append(fcgi.connect(fpm.listen()))
             fcgi.send(sockets[-1], script)
+            if read:
+                threading.Thread(target=fcgi.finish, args=(sockets[-1],), daemon=True).start()
 
     yield send
     for sock in sockets:
         sock.close()
-
-
-def is_stopped(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_workers_in_an_endless_loop_are_down_at_the_hang_timeout(helper, send, record_property):
@@ -59,25 +61,37 @@ def test_workers_in_an_endless_loop_are_down_at_the_hang_timeout(helper, send, r
     until(lambda: helper.pool()["workers"]["active"] == 2, what="both loop")
     time.sleep(HANG_S + 1)
     assert helper.pool()["state"] == "healthy", "nobody waits"
+    watch = Stopwatch(helper.process.pid)
     send(ENDLESS)
-    took = helper.wait_state("down", timeout=HANG_S + 4)
+    helper.wait_state("down", timeout=HANG_S + 4)
+    took, own = watch.clock_s(), watch.seconds()
     record_property("hung_after_s", round(took, 2))
     assert helper.pool()["reason"].startswith("hung: ")
-    assert HANG_S - 0.1 <= took <= HANG_S + 2, "one look of a second, and what the machine is late"
+    assert took >= HANG_S - 0.1
+    assert own <= HANG_S + 2, "one look of a second, and what the machine is late"
     assert helper.get("/live")[0] == helper.get("/haproxy/web")[0] == 503
 
 
-@pytest.mark.parametrize("source", [ASLEEP, SHORT_SLEEPS], ids=["asleep", "short_sleeps"])
-def test_workers_that_sleep_are_never_down(helper, send, source):
-    send(source, 3)
+def stays_saturated(helper, seconds):
     helper.wait_state("degraded")
-    deadline = time.monotonic() + HANG_S + 2
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         pool = helper.pool()
         assert (pool["state"], pool["reason"]) == ("degraded", "saturated")
         time.sleep(0.05)
     assert helper.get("/live")[0] == 200
     assert " -> down" not in helper.log_text()
+
+
+@pytest.mark.parametrize("source", [ASLEEP, SHORT_SLEEPS], ids=["asleep", "short_sleeps"])
+def test_workers_that_sleep_are_never_down(helper, send, source):
+    send(source, 3)
+    stays_saturated(helper, HANG_S + 2)
+
+
+def test_workers_that_burn_and_finish_are_never_down(helper, send):
+    send(BURNS_AND_ENDS, 2 * (3 * HANG_S // BURNING_S + 3), read=True)
+    stays_saturated(helper, 3 * HANG_S)
 
 
 def test_stopped_workers_are_down_and_back_within_a_second_each(helper, fpm, send, record_property):
@@ -91,13 +105,13 @@ def test_stopped_workers_are_down_and_back_within_a_second_each(helper, fpm, sen
         send("<?php echo 1;")
         down = helper.wait_state("down", timeout=3)
         assert helper.pool()["reason"].startswith("stopped: ")
-        begin = time.monotonic()
+        watch = Stopwatch(helper.process.pid)
     finally:
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
     helper.wait_state("healthy", timeout=3)
-    back = time.monotonic() - begin
+    back = watch.seconds()
     record_property("stopped_down_s", round(down, 2))
     record_property("stopped_back_s", round(back, 2))
     assert down <= 1

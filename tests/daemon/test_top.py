@@ -58,9 +58,12 @@ def test_terminal_shows_pools_bars_and_consul_and_follows_them(helper, fpm):
         with fcgi.connect(fpm.listen()) as sock:
             fcgi.send(sock, script, "us=3000000")
             until(lambda: "[|||.......]     1/4" in row(terminal.text(), "web"), 5, "a busy worker is seen")
-        for _ in range(20):
+
+        def requests_are_seen():
             fcgi.request(fpm.listen(), script, "us=1000")
-        until(lambda: re.search(r" [1-9]\d*\.\d ", row(terminal.text(), "web")), 5, "requests a second are seen")
+            return re.search(r" [1-9]\d*\.\d ", row(terminal.text(), "web"))
+
+        until(requests_are_seen, 5, "requests a second are seen")
         helper.cli("maint", "on", "web", "--reason", "new disk")
         terminal.wait_text("new disk")
         terminal.press("q")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import fcgi
+from support.clock import Stopwatch
 from support.descriptors import kinds
 from support.load import Load
 from support.waiting import FULL, free_port, until
@@ -111,10 +112,10 @@ def test_a_killed_helper_is_back_within_a_second_with_the_same_registration(node
         n.wait_passing()
         for _ in range(3):
             old = n.helper_pid()
-            start = time.monotonic()
+            watch = Stopwatch(n.pid)
             os.kill(old, signal.SIGKILL)
             until(lambda old=old: n.helper_pids() not in ([], [old]) and n.status(), 3, "a new helper answers")
-            assert time.monotonic() - start < 1.0
+            assert watch.seconds(n.helper_pid()) < 1.0
         n.wait_passing()
         assert [s for s in consul.services() if s.startswith(f"svcreg:{n.name}:fpm:")] == [n.service_id()]
         assert not n.lines("unknown child")
@@ -124,10 +125,10 @@ def test_a_killed_master_is_critical_at_once_and_its_orphans_are_named(node, con
     with node() as n:
         n.wait_passing()
         workers = until(lambda: len(w := n.workers()) == 2 and w, 2, "two workers")
-        start = time.monotonic()
+        watch = Stopwatch(n.helper_pid(), consul.process.pid)
         n.process.kill()
         entry = consul.wait_status(n.service(), "critical")[0]
-        took = time.monotonic() - start
+        took = watch.seconds()
         output = next(c["Output"] for c in entry["Checks"] if c["CheckID"].endswith(":ttl"))
         print(f"master killed -> critical after {took * 1000:.0f} ms: {output}")
         assert took < 0.5 and "orphan" in output

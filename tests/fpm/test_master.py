@@ -125,6 +125,7 @@ def test_the_master_has_no_thread_and_is_not_woken_once_it_serves(node):
         assert os.listdir(f"/proc/{n.pid}/task") == [str(n.pid)]
         trace = n.directory / "trace"
         with subprocess.Popen(["strace", "-e", "trace=none", "-o", trace, "-p", str(n.pid)]) as strace:
+            until(trace.exists, what="strace looks")
             time.sleep(1.5)  # what would come every tick or heartbeat has come
             strace.terminate()
         assert "SIG" not in trace.read_text(), trace.read_text()

@@ -71,6 +71,9 @@ def test_includes_in_includes_are_followed_as_deep_as_fpm_does(quiet, depth):
     if test.returncode == 0:
         with node:
             assert sorted(pools(node)) == sorted(["web", *(f"p{number}" for number in range(depth))])
+    else:
+        start = subprocess.run(node.command(), capture_output=True, text=True, timeout=10)
+        assert start.returncode != 0 and "svcreg: does nothing: files included too deep" in start.stderr
     assert (test.returncode == 0) == (depth <= 4), test.stderr
 
 
@@ -101,10 +104,9 @@ def test_values_expand_as_fpm_expands_them(quiet, monkeypatch):
     assert pool["meta"] == {"k": "v", "url": "a=b"}
 
 
-def test_the_hidden_status_pool_is_no_pool(quiet):
-    with quiet(pools={"web": {"pm.status_listen": "/tmp/svcreg-status.sock", "pm.status_path": "/s"}}) as node:
+def test_the_hidden_status_pool_is_no_pool(quiet, workdir):
+    with quiet(pools={"web": {"pm.status_listen": workdir / "status.sock", "pm.status_path": "/s"}}) as node:
         assert list(pools(node)) == ["web"]
-    os.unlink("/tmp/svcreg-status.sock")
 
 
 def test_what_guards_a_pools_socket_is_told(quiet):

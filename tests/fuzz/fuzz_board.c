@@ -3,39 +3,25 @@
  * master read from it is read.
  */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "fuzz_helper.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "board.h"
-#include "helper.h"
 
 enum { POOLS = 3, SLOTS = 4, WHOLE_BYTES = 4 * BOARD_PAGE_BYTES };
 
 static const struct board_spec specs[POOLS] = {{"web", SLOTS}, {"api", SLOTS}, {"cron", SLOTS}};
-static struct helper h = {.board_fd = -1, .lifeline_fd = -1, .lock_fd = -1};
-
-static struct config *configuration(void)
-{
-    return fuzz_config("{'log':'/dev/null','log_level':'error','pools':[{'name':'web','listen':'/nowhere/web'},"
-                       "{'name':'api','listen':'/nowhere/api'},{'name':'cron','listen':'/nowhere/cron'}]}");
-}
+static const char pools[] = "{'log':'/dev/null','log_level':'error','pools':[{'name':'web','listen':'/nowhere/web'},"
+                            "{'name':'api','listen':'/nowhere/api'},{'name':'cron','listen':'/nowhere/cron'}]}";
+static struct helper h = FUZZ_HELPER;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    fuzz_no_log();
-    h.doorbell.fd = h.signals.fd = h.master.fd = -1;
-    REQUIRE(loop_init(&h.loop) == 0);
-    h.in.config = configuration();
-    h.in.consul_url = "off";
-    h.server = server_create(&h.loop, &h.answers, helper_control, &h);
-    h.sampler = sampler_create(&h.loop, &h.in, &h.board, helper_judge, &h);
-    REQUIRE(h.server && h.sampler);
-    config_destroy(h.in.config);
-    h.in.config = NULL;
+    config_destroy(fuzz_helper_begin(&h, pools));
     return 0;
 }
 
@@ -80,7 +66,7 @@ static int scribbled(const uint8_t *data, size_t size)
 static void read_as_helper(int fd)
 {
     REQUIRE(board_open(&h.board, fd) == 0);
-    struct config *config = configuration();
+    struct config *config = fuzz_config(pools);
     config->generation = board_header(&h.board)->generation;
     h.board_fd = fd;
     REQUIRE(helper_take_config(&h, config));

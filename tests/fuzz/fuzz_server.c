@@ -1,31 +1,22 @@
 /* A peer of the server, from its first byte to the last: HTTP, agent-check and control.sock, in pieces of any size. */
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "fuzz_helper.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "conn.h"
-#include "helper.h"
 
-static struct helper h = {.board_fd = -1, .lifeline_fd = -1, .lock_fd = -1};
+static struct helper h = FUZZ_HELPER;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    fuzz_no_log();
-    h.doorbell.fd = h.signals.fd = h.master.fd = -1;
-    REQUIRE(loop_init(&h.loop) == 0);
-    h.in.config =
-        fuzz_config("{'pools':[{'name':'web','listen':'/nowhere/web'},{'name':'a b%','listen':'/nowhere/a'}]}");
-    h.in.consul_url = "off";
-    h.server = server_create(&h.loop, &h.answers, helper_control, &h);
-    h.sampler = sampler_create(&h.loop, &h.in, &h.board, helper_judge, &h);
-    struct config *first = h.in.config;
-    h.in.config = NULL;
-    REQUIRE(h.server && h.sampler && helper_take_config(&h, first));
+    struct config *config = fuzz_helper_begin(
+        &h, "{'pools':[{'name':'web','listen':'/nowhere/web'},{'name':'a b%','listen':'/nowhere/a'}]}");
+    REQUIRE(helper_take_config(&h, config));
     fuzz_no_log();
     return 0;
 }

@@ -59,7 +59,7 @@ def test_each_setting_is_in_the_page():
 
 
 def test_each_key_of_config_json_is_in_the_page():
-    keys = re.findall(r'^    \{"([a-z_]+)",', source("fpm-health/config.c"), re.M)
+    keys = re.findall(r'^    \{"([a-z_]+)",', source("fpm-health/config_fields.c"), re.M)
     text, _ = rendered("svcreg.5")
     assert keys and not [key for key in keys if not re.search(rf"\b{key}\b", text)]
 

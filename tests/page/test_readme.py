@@ -150,6 +150,6 @@ def test_the_documented_example_of_a_configuration_is_right(tmp_path):
 
 
 def test_every_key_of_the_configuration_is_documented():
-    keys = set(re.findall(r'^    \{"([a-z_]+)",', (ROOT / "fpm-health" / "config.c").read_text(), re.M))
+    keys = set(re.findall(r'^    \{"([a-z_]+)",', (ROOT / "fpm-health" / "config_fields.c").read_text(), re.M))
     documented = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "config.md").read_text()))
     assert keys and not keys - documented

@@ -1,6 +1,5 @@
 """A live node for probers to look at, and the examples of docs/examples with its addresses in place of theirs."""
 
-import contextlib
 import re
 import threading
 import time
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from support import fcgi
 from support.fpm import Fpm
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_ports, until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -31,11 +30,7 @@ class Web:
         self.page = self.fpm.script("index.php", f"<?php echo '{name} ', $_SERVER['REQUEST_METHOD'];")
         self.sleep = self.fpm.script("sleep.php", "<?php usleep(1000 * (int) $_GET['ms']);")
         pools = [{"name": "web", "listen": self.fpm.listen(), "pm": "static", "max_children": WORKERS}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{self.http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{self.agent}"],
-        }
-        self.helper = Helper(directory, pools, **listens, **top)
+        self.helper = Helper(directory, pools, **listens(directory, self.http, self.agent), **top)
 
     def __enter__(self):
         self.fpm.start()
@@ -49,10 +44,14 @@ class Web:
 
     def occupy(self, count, ms=60_000):
         """So many requests that take so long."""
+        self.ask(count, self.sleep, f"ms={ms}")
+
+    def ask(self, count, script, query=""):
+        """So many requests, whose answers are read in the background."""
         for _ in range(count):
             sock = fcgi.connect(self.fpm.listen(), 90)
-            fcgi.send(sock, self.sleep, f"ms={ms}")
-            threading.Thread(target=finish, args=(sock,), daemon=True).start()
+            fcgi.send(sock, script, query)
+            threading.Thread(target=fcgi.finish, args=(sock,), daemon=True).start()
 
     def saturate(self):
         self.occupy(WORKERS + 8)
@@ -62,11 +61,6 @@ class Web:
         """All workers are free again: nothing else wakes them."""
         self.fpm.kill()
         self.fpm.start()
-
-
-def finish(sock):
-    with contextlib.suppress(OSError, EOFError), sock:
-        fcgi.receive(sock)
 
 
 def example(name, replacements):

@@ -1,6 +1,8 @@
 """F5 BIG-IP: the examples for tmsh and AS3, and the old send strings, through a monitor on the wire, in every state."""
 
 import contextlib
+import select
+import socket
 
 import pytest
 from bigip import BIGD, DISABLED, DOWN, TMM, UP, Member, Monitor
@@ -92,3 +94,19 @@ def test_a_wrong_send_string_is_never_up(workdir, send):
         for ending in (BIGD, TMM):
             member = Member(plain(send), ending, web.http)
             assert member.monitor.judge(member.probe()) is None
+
+
+@pytest.mark.parametrize("name", [name for name in MONITORS if name != "no version, no line end"])
+def test_an_ending_in_a_packet_of_its_own_costs_no_answer(workdir, name):
+    with Web(workdir) as web, socket.create_connection(("127.0.0.1", web.http), 5) as sock:
+        sock.sendall(MONITORS[name].bytes_sent(b""))
+        ended = select.poll()
+        ended.register(sock, select.POLLRDHUP)
+        assert ended.poll(5000), "answered, and closed"
+        sock.sendall(BIGD)
+        ended.modify(sock, select.POLLHUP)
+        ended.poll(2000)  # a reset, where no end is awaited: it must not take back what has come
+        received = b""
+        while piece := sock.recv(5120):
+            received += piece
+        assert MONITORS[name].judge(received) == UP

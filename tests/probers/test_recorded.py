@@ -7,7 +7,7 @@ import recorder
 from fake_fpm import HTML, FakeFpm, answer, says
 from recorder import RECORDED
 from support import fcgi, wire
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_ports
 
 NAMES = sorted(path.stem for path in RECORDED.glob("*.request"))
@@ -21,11 +21,7 @@ def helper(tmp_path_factory):
     http, agent = free_ports(2)
     with FakeFpm(directory / "web.sock", says(answer(b"Status: 404 Not Found\r\n" + HTML))):
         pools = [{"name": "web", "listen": str(directory / "web.sock")}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(directory, pools, **listens) as helper:
+        with Helper(directory, pools, **listens(directory, http, agent)) as helper:
             helper.at, helper.agent = f"127.0.0.1:{http}", f"127.0.0.1:{agent}"
             helper.wait_state("healthy")
             yield helper

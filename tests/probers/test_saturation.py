@@ -10,13 +10,12 @@ import time
 
 import pytest
 from support import fcgi, wire
-from support.fpm import Fpm
-from support.helper import Helper
+from support.fpm import Fpm, Held
+from support.helper import Helper, listens
 from support.load import Load
 from support.waiting import FULL, free_ports, until
 
 WORKERS, QUEUED = 4, 8
-SLEEP_S = 20
 PROBES = 10_000 if FULL else 2_000
 STATUS_DEADLINE_S = 3
 
@@ -45,23 +44,19 @@ DIALECTS = {
 
 
 @contextlib.contextmanager
-def saturated(directory, listen, http, agent, sleep_s):
-    """A healthy pool that is then overrun: all workers asleep, QUEUED more behind, and again whenever one is done."""
+def saturated(directory, listen, http, agent):
+    """A healthy pool that is then overrun, until the Held is released: all workers asleep, and QUEUED more behind."""
     own = {"pm.max_children": WORKERS, "pm.status_path": STATUS, **({"listen": listen} if listen else {})}
     with Fpm(directory, {"web": own}) as fpm:
-        script = fpm.script("sleep.php", f"<?php sleep({sleep_s});")
+        held = Held(fpm)
         pools = [{"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": WORKERS}]
-        listens = {
-            "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{agent}"],
-        }
-        with Helper(directory, pools, master={"pid": fpm.pid}, **listens) as helper:
+        with Helper(directory, pools, master={"pid": fpm.pid}, **listens(directory, http, agent)) as helper:
             helper.wait_state("healthy")
             fpm.accepted = accepted(fpm)  # the next ping is seconds away
-            with Load(fpm.listen(), script, clients=WORKERS + QUEUED, timeout=120) as load:
+            with Load(fpm.listen(), held.script, clients=WORKERS + QUEUED, timeout=120) as load:
                 until(lambda: wire.kernel_queue(fpm.listen()) == QUEUED, what="the queue")
                 helper.wait_state("degraded")
-                yield fpm, helper, load
+                yield fpm, helper, load, held
                 fpm.kill()
 
 
@@ -92,7 +87,7 @@ def true_queue(helper, fpm):
 
 def test_every_dialect_answers_in_time_with_the_truth_where_fpms_status_hangs(workdir, listen, show):
     http, agent = free_ports(2)
-    with saturated(workdir, listen, http, agent, SLEEP_S) as (fpm, helper, _):
+    with saturated(workdir, listen, http, agent) as (fpm, helper, *_):
         until(lambda: true_queue(helper, fpm), what="the true queue is told")
         asked = {name: (f"127.0.0.1:{http}", *rest) for name, rest in DIALECTS.items()}
         asked["agent-check"] = (f"127.0.0.1:{agent}", b"", lambda answer: answer == b"ready up 1%\n")
@@ -111,14 +106,14 @@ def test_every_dialect_answers_in_time_with_the_truth_where_fpms_status_hangs(wo
             status_page(fpm, STATUS_DEADLINE_S)
         waited = 1000 * (time.monotonic() - begin)
         rows.append([f"FPM's own {STATUS}", "1", f"none within {waited:.0f}", "", "", "", ""])
-        title = f"{WORKERS} workers in sleep({SLEEP_S}), {QUEUED} queued on {fpm.listen()}; ms, a new connection each"
+        title = f"{WORKERS} workers asleep, {QUEUED} queued on {fpm.listen()}; ms, a new connection each"
         show(title, ["asked", "times", *wire.FIGURES], rows)
         assert not late
 
 
 def test_a_thousand_probes_leave_nothing_in_fpms_queue(workdir, listen, show):
     http, agent = free_ports(2)
-    with saturated(workdir, listen, http, agent, 3) as (fpm, helper, load):
+    with saturated(workdir, listen, http, agent) as (fpm, helper, load, held):
         load.stop_soon()
         queue = wire.kernel_queue(fpm.listen())
         for data, good in DIALECTS.values():
@@ -127,6 +122,7 @@ def test_a_thousand_probes_leave_nothing_in_fpms_queue(workdir, listen, show):
         after = wire.kernel_queue(fpm.listen())
         helper.process.kill()  # now it can't take back what it might have left there
         helper.process.wait()
+        held.release()
         load.join()
         taken = accepted(fpm) - fpm.accepted - 1  # the status request that tells
         show(

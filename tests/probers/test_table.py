@@ -5,7 +5,7 @@ import re
 import pytest
 from lab import EXAMPLES, Web
 from support import wire
-from support.helper import Helper
+from support.helper import Helper, listens
 from support.waiting import free_ports
 
 PAGE = (EXAMPLES.parent / "probers.md").read_text()
@@ -27,11 +27,9 @@ class Waiting:
 
     def __init__(self, directory):
         self.http, self.agent = free_ports(2)
-        listens = {
-            "health_listen": [f"127.0.0.1:{self.http}", f"unix:{directory}/health.sock"],
-            "agent_listen": [f"127.0.0.1:{self.agent}"],
-        }
-        self.helper = Helper(directory, [{"name": "web", "listen": "/nowhere"}], **listens)
+        self.helper = Helper(
+            directory, [{"name": "web", "listen": "/nowhere"}], **listens(directory, self.http, self.agent)
+        )
 
     def __enter__(self):
         self.helper.start()

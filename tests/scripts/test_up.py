@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.waiting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "svcreg-scripts-test"
@@ -195,10 +196,7 @@ def test_a_wrong_number_of_nodes_is_refused(argument):
 
 
 def test_a_stack_that_does_not_come_to_serve_is_taken_down_again():
-    ports = {}
-    for variable in ("SVCREG_HTTP_PORT", "SVCREG_CONSUL_PORT"):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports[variable] = str(free.getsockname()[1])
+    ports = {variable: str(free_port()) for variable in ("SVCREG_HTTP_PORT", "SVCREG_CONSUL_PORT")}
     done = up("1", SVCREG_WAIT_S="0", **ports)
     assert "starting 1 web nodes" in done.stdout
     assert_refused(done, "after 0 s 1 nodes do not serve", "the end of each log is above")

@@ -1,10 +1,17 @@
-"""docs/threat-model.md names a test or a fuzz target for each guard: they exist, and this folder's are all named."""
+"""
+docs/threat-model.md names a test or a fuzz target for each guard: they exist, this folder's are all named, and for each
+there is a recipe that takes its guard out (script/unguarded, script/fuzz --planted).
+"""
 
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/threat-model.md").read_text()
+RECIPES = sorted((ROOT / "tests/unguarded").iterdir())
 
 
 def defined():
@@ -49,3 +56,27 @@ def test_each_attack_of_this_folder_is_named():
         if path.name != Path(__file__).name:
             attacks |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.M))
     assert attacks <= set(re.findall(r"`(\w+)`", PAGE))
+
+
+def header(recipe):
+    """Files, what they believe or allow then, tests."""
+    files, what, tests = (line.removeprefix("# ") for line in recipe.read_text().splitlines()[:3])
+    return files.split(), what, tests.split()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_guard_that_is_to_be_taken_out_is_there(recipe):
+    files, what, tests = header(recipe)
+    assert what.endswith(".")
+    for file in files:
+        without = subprocess.run(["sed", "-f", recipe, ROOT / file], capture_output=True, text=True, check=True).stdout
+        assert without != (ROOT / file).read_text(), f"{recipe.name} changes nothing in {file}"
+    assert tests and set(tests) <= defined()
+
+
+def test_the_guard_of_each_attack_can_be_taken_out():
+    missed = {test for recipe in RECIPES for test in header(recipe)[2]}
+    for attempt, _, tests in tables():
+        for name in re.findall(r"`(\w+)`", tests):
+            planted = (ROOT / "tests/fuzz/planted" / name).exists()
+            assert name in missed or ("fuzz target" in tests and planted), f"{attempt.strip()}: {name}"

@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from .clock import Stopwatch
 from .programs import program
 from .waiting import free_ports, until
 
@@ -93,10 +94,10 @@ class Consul:
 
     def wait(self, service, predicate, timeout=5.0, what=None):
         """Blocking queries on `service` until `predicate(entries)` is true; returns what it returned."""
-        deadline = time.monotonic() + timeout
+        watch = Stopwatch()
         path, index = f"/v1/health/service/{urllib.parse.quote(service)}", 0
         while True:
-            left = deadline - time.monotonic()
+            left = timeout - watch.seconds()
             if left <= 0:
                 raise AssertionError(f"{what or service}: not within {timeout} s; {self.health(service)}")
             wait_ms = max(1, int(min(left, 5) * 1000))

@@ -1,5 +1,6 @@
 """A FastCGI client: enough to send FPM a request and read its answer."""
 
+import contextlib
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -81,6 +82,12 @@ def receive(sock):
         answer.headers[name.lower()] = value.strip()
     answer.status = int(answer.headers.pop("status", "200").split()[0])
     return answer
+
+
+def finish(sock):
+    """Reads an answer to its end and closes: until then FPM keeps the worker for it."""
+    with contextlib.suppress(OSError, EOFError), sock:
+        receive(sock)
 
 
 def request(address, script, query="", method="GET", body=b"", timeout=10.0, **params):

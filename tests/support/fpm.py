@@ -25,6 +25,20 @@ def children(pid):
         return []
 
 
+class Held:
+    """`script` runs until `release()`: as long as a test needs its requests, however slow the machine is."""
+
+    def __init__(self, fpm):
+        self.gate = fpm.directory / "held.gate"
+        self.gate.touch()
+        self.script = fpm.script(
+            "held.php", f"<?php while (file_exists('{self.gate}')) {{ usleep(5000); clearstatcache(); }}"
+        )
+
+    def release(self):
+        self.gate.unlink(missing_ok=True)
+
+
 class Fpm:
     """
     `with Fpm(directory, {"web": {"listen": "/…/web.sock"}}) as fpm:`

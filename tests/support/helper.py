@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from .clock import Stopwatch
 from .waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,14 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+
+def listens(directory, http, agent):
+    """The top keys for HTTP and the agent-check on these ports; where a Helper is asked by its own test stays."""
+    return {
+        "health_listen": [f"127.0.0.1:{http}", f"unix:{directory}/health.sock"],
+        "agent_listen": [f"127.0.0.1:{agent}"],
+    }
 
 
 class Helper:
@@ -161,10 +170,10 @@ class Helper:
         return next(p for p in self.status()["pools"] if p["name"] == name)
 
     def wait_state(self, state, pool="web", timeout=5.0):
-        """Waits until /status says so, returns the seconds it took."""
-        begin = time.monotonic()
+        """Waits until /status says so, returns the seconds it took, as a Stopwatch counts them."""
+        watch = Stopwatch(self.process.pid)
         until(lambda: self.pool(pool)["state"] == state, timeout, f"{pool} {state}, is {self.pool(pool)}", every=0.002)
-        return time.monotonic() - begin
+        return watch.seconds()
 
     def cli(self, *arguments):
         """Runs the command line against this helper."""

@@ -19,18 +19,16 @@ def until(condition, timeout=5.0, what="the condition", every=0.01):
         time.sleep(every)
 
 
-def free_ports(count):
-    """`count` TCP ports of 127.0.0.1 that were free a moment ago."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
-
-
 def free_port():
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    return free_ports(1)[0]
+    """
+    A TCP port of 127.0.0.1 for whoever asks for it by its number. A connection to it has just ended: that keeps the
+    kernel for a minute from giving it to anybody who takes any, another test's client among them.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        server.accept()[0].close()
+        return server.getsockname()[1]
+
+
+def free_ports(count):
+    """So many of them."""
+    return [free_port() for _ in range(count)]

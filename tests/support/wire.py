@@ -1,14 +1,12 @@
 """A prober on the wire: a connection a question, timed from connect to the last byte; the kernel's word on queues."""
 
-import contextlib
 import math
 import re
 import socket
 import subprocess
-import time
-from pathlib import Path
 
 from . import fcgi
+from .clock import SELF, Stopwatch
 
 ANSWER_MAX_MS = 5.0  # what every answer is held to, by its 99th percentile
 
@@ -41,26 +39,17 @@ class Took(float):
     own = 0.0
 
 
-def in_line_ms(pids):
-    """How long these processes have been ready to run without a processor, all together."""
-    waited = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            waited += int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
-    return waited / 1e6
-
-
 def latencies_ms(address, data, count, good=None, pids=()):
     """
     Asks `count` times, each on a connection of its own; `good(answer)` has to hold for every one. `pids` are those who
     answer: what else the machine has to do is not measured.
     """
-    took, pids = [], ("self", *pids)
+    took = []
     for _ in range(count):
-        before, begin = in_line_ms(pids), time.perf_counter()
+        watch = Stopwatch(SELF, *pids)
         answer = exchange(address, data)
-        one = Took(1000 * (time.perf_counter() - begin))
-        one.own = max(0.0, one - (in_line_ms(pids) - before))
+        one = Took(1000 * watch.clock_s())
+        one.own = 1000 * watch.seconds()
         took.append(one)
         assert good is None or good(answer), answer[:500]
     return took
@@ -78,6 +67,7 @@ def metric(text, name, pool):
 
 
 def percentile(values, share):
+    """The nearest rank: the least value that so great a share of all does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
