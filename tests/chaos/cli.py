@@ -65,12 +65,15 @@ class Runner:
 
     def perform(self, case, repeat):
         """-> the result; that of a machine which was too busy is void if it is bad, and had again, a few times"""
-        for _ in range(VOID_RUNS):
+        kept = self.directory / case.name / f"{repeat}.json"
+        for number in range(VOID_RUNS):
             result = self.once(case, repeat)
             if case.starves or not result["figures"] or not result["broken"] or not void(result["figures"]):
                 return result
             late = show(result["figures"]["generator_late"])
             say(f"{case.name} {repeat + 1}: void, the load generator itself was {late} s late: {result['broken']}")
+            if kept.exists():
+                kept.rename(kept.with_suffix(f".void{number + 1}"))
         return self.once(case, repeat)
 
     def once(self, case, repeat):
