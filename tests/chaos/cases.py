@@ -36,6 +36,7 @@ class Case:
     mix: str = MIXED
     skip: str = ""
     control: bool = False  # must break its promise
+    starves: bool = False  # that the machine has no time is what it is about
 
     @property
     def kind(self):
@@ -413,7 +414,7 @@ def disk_full(experiment):
         node.inside("rm", "-f", f"{path}/full")
 
 
-@case("starved", "every core kept busy by others", Promise(removals=0))
+@case("starved", "every core kept busy by others", Promise(removals=0), starves=True)
 def starved(experiment):
     experiment.fault()
     seconds = 600 if experiment.full else 30

@@ -11,6 +11,7 @@ from pathlib import Path
 import report
 from cases import CASES
 from experiment import perform
+from judge import show, void
 from lab import Laboratory
 from stacks import STACKS
 
@@ -19,6 +20,7 @@ RESULTS = ROOT / "build" / "chaos"
 REPEATS, FULL_REPEATS = 3, 20
 LONG = {"starved": 1}  # of the full set: takes ten minutes by itself
 SHORT_REPEATS = {"scale": 1, "wipe": 2}  # of the short set: those that take long; a control once
+VOID_RUNS = 2  # of a repeat; then its verdict stands
 SHOWN = 10  # requests that failed or were slow, of a run that is not as it should be
 BEGIN = time.monotonic()
 
@@ -62,6 +64,19 @@ class Runner:
             self.lab = None
 
     def perform(self, case, repeat):
+        """-> the result; that of a machine which was too busy is void if it is bad, and had again, a few times"""
+        kept = self.directory / case.name / f"{repeat}.json"
+        for number in range(VOID_RUNS):
+            result = self.once(case, repeat)
+            if case.starves or not result["figures"] or not result["broken"] or not void(result["figures"]):
+                return result
+            late = show(result["figures"]["generator_late"])
+            say(f"{case.name} {repeat + 1}: void, the load generator itself was {late} s late: {result['broken']}")
+            if kept.exists():
+                kept.rename(kept.with_suffix(f".void{number + 1}"))
+        return self.once(case, repeat)
+
+    def once(self, case, repeat):
         """-> the result; one that could not be had tells why in `broken`"""
         try:
             return perform(self.laboratory(case), case, repeat, self.full, self.directory / case.name)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 SLOW_S = 1.0  # so much later than the page itself takes: slow
 VERY_SLOW_S = 10.0
+STARVED_S = SLOW_S / 2  # so late the generator itself may be: beyond that the machine has no time for the stack either
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,11 @@ def broken(figures, promise):
     if not figures["requests"]:
         texts.append("no request was sent")
     return texts
+
+
+def void(figures):
+    """Whether the machine was too busy with other things for the run to say anything."""
+    return figures["generator_late"] > STARVED_S
 
 
 def show(value):

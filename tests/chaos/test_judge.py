@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import cli
 import judge
 import pytest
 import report
@@ -111,6 +112,25 @@ def test_every_control_repeats_a_case_with_a_promise():
     for case in controls:
         assert case.promise in [other.promise for other in CASES.values() if not other.control]
         assert case.stack != "cluster"
+
+
+@pytest.mark.parametrize(
+    ("name", "late", "failed", "runs"),
+    [("pause", [0.6] * 9, 1, 3), ("pause", [0.6, 0.4], 1, 2), ("pause", [0.6], 0, 1), ("starved", [0.6], 1, 1)],
+    ids=["in the end the verdict stands", "in time", "good all the same", "meant to be"],
+)
+def test_a_bad_run_of_a_machine_without_time_is_void(monkeypatch, tmp_path, name, late, failed, runs):
+    performed = []
+
+    def perform(*_):
+        performed.append(late[len(performed)])
+        return {"figures": {"generator_late": performed[-1]}, "broken": ["x"] * failed}
+
+    monkeypatch.setattr(cli, "perform", perform)
+    runner = cli.Runner(full=False, directory=tmp_path)
+    monkeypatch.setattr(runner, "laboratory", lambda _: None)
+    assert runner.perform(CASES[name], 0)["broken"] == ["x"] * failed
+    assert len(performed) == runs
 
 
 def test_the_page_keeps_what_is_around_the_figures(tmp_path):
