@@ -348,6 +348,7 @@ def test_a_real_prometheus_scrapes_what_consul_names_and_answers_the_dashboard(w
     board.close()
 
 
+@pytest.mark.figures
 def test_a_thousand_pools_are_told_of_before_any_probe_would_be_late(workdir, record_property):
     """While an answer is rendered no other is given: what each costs, by the helper's own CPU time."""
     with contextlib.ExitStack() as stack:
@@ -358,8 +359,6 @@ def test_a_thousand_pools_are_told_of_before_any_probe_would_be_late(workdir, re
             sock.listen(1)
             pools.append({"name": f"pool{i:04}", "listen": f"{workdir}/{i}.sock", "max_children": 5})
         helper = stack.enter_context(Helper(workdir, pools))
-        if "libasan" in helper.proc("maps"):
-            pytest.skip("a sanitizer takes time of its own")
 
         def cpu_ms(path):
             time.sleep(LOOK_S)
