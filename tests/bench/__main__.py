@@ -8,11 +8,12 @@ import time
 
 from support.fixtures import open_directory
 
-from . import footprint, php, probes, registry, report
+from . import footprint, php, probes, registry, report, thousand
 
 CASES = {
     "rate": probes.rate, "calls": probes.calls, "pools": probes.pools, "idle": footprint.idle, "php": php.requests,
     "consul": registry.registry, "register": registry.many,
+    "thousand": thousand.thousand,
 }  # fmt: skip
 
 

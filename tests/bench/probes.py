@@ -202,28 +202,32 @@ def user_cpu(contestants, options, directory):
 
 
 def instructions(directory, pools, mode):
-    """Of one answer, by server: all that the process runs, counted by callgrind, which minds no other load."""
+    """
+    Of one answer, by server, counted by callgrind, which minds no other load: all that HAProxy runs, and what
+    fpm-health runs for a connection, for it also looks at FPM meanwhile.
+    """
     folder = servers.folder_in(directory, f"callgrind-{mode.split()[0]}")
     commands = {
-        "HAProxy `return 200`": (*servers.haproxy_command(folder, servers.SHORT), "/"),
-        "fpm-health": (*servers.fpm_health_command(folder, pools), "/live"),
+        "HAProxy `return 200`": (*servers.haproxy_command(folder, servers.SHORT), "/", ()),
+        "fpm-health": (*servers.fpm_health_command(folder, pools), "/live", ("on_conn", "on_listener")),
     }
     return {name: instructions_of(folder, *command, mode) for name, command in commands.items()}
 
 
-def instructions_of(directory, command, port, path, mode):
+def instructions_of(directory, command, port, path, entered, mode):
     """From two runs that differ in nothing but the number of answers."""
     url, counts = f"http://127.0.0.1:{port}{path}", []
+    callgrind = ["valgrind", "-q", "--tool=callgrind", *(f"--toggle-collect={function}" for function in entered)]
     for seconds in (1, 4):
         out = directory / f"{port}.{seconds}"
         process = subprocess.Popen(
-            pinned(SERVER_CORE, ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *command]),
+            pinned(SERVER_CORE, [*callgrind, f"--callgrind-out-file={out}", *command]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
             probe = ["curl", "-sf", "-o", "/dev/null", url]
-            until(lambda p=probe: subprocess.run(p, check=False).returncode == 0, 60, "an answer under callgrind", 0.1)
+            until(lambda p=probe: subprocess.run(p, check=False).returncode == 0, 120, "an answer under callgrind", 0.1)
             answers = load(url, mode, seconds)["answers"]
         finally:
             process.terminate()

@@ -6,7 +6,8 @@ import statistics
 
 import pytest
 from support import fcgi
-from support.clock import Stopwatch, cpu_ms
+from support.clock import Stopwatch
+from support.cpu import cpu_s
 from support.waiting import FULL, free_port, until
 
 STARTS, STARTS_MAX = 7, 28
@@ -45,7 +46,7 @@ def start_ms(n):
     n.start(wait=False)
     try:
         until(accepts, 20, "the last pool accepts", every=0.0005)
-        return watch.seconds(n.pid) * 1000, cpu_ms(n.pid)
+        return watch.seconds(n.pid) * 1000, cpu_s(n.pid) * 1000
     finally:
         n.kill()
         until(lambda: not accepts(), 20, "a worker that was killed has closed the socket")

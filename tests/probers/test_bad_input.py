@@ -61,11 +61,11 @@ def others(helper, count=PROBES):
 @pytest.fixture
 def judge(helper, show):
     """`judge(what, took)` shows others' latencies and the helper's memory, and holds the first to its bound."""
-    before = memory_kb(helper.process.pid).uss
+    before = memory_kb(helper.process.pid).anonymous
 
     def judge(what, took, seen=""):
-        now = memory_kb(helper.process.pid).uss
-        heading = [*wire.FIGURES, "ms; USS kB before", "now", ""]
+        now = memory_kb(helper.process.pid).anonymous
+        heading = [*wire.FIGURES, "ms; anonymous kB before", "now", ""]
         show(what, heading, [[*wire.figures(took), str(before), str(now), seen]])
         assert wire.in_time(took)
         return now - before

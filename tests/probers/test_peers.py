@@ -14,7 +14,7 @@ import time
 
 import pytest
 from support import fcgi, wire
-from support.clock import cpu_ms
+from support.cpu import cpu_s
 from support.fpm import Fpm
 from support.helper import BIN, Helper
 from support.waiting import until
@@ -49,9 +49,9 @@ def test_a_scrape_of_an_idle_pool_costs_less_than_any_exporters(workdir, health,
         with Helper(workdir, pools_of(fpm, 4), master={"pid": fpm.pid}) as helper:
             helper.wait_state("healthy")
             wire.latencies_ms(health, wire.get("/metrics"), 10)
-            fresh, before = rss_kb(helper), cpu_ms(helper.process.pid)
+            fresh, before = rss_kb(helper), cpu_s(helper.process.pid)
             took = wire.latencies_ms(health, wire.get("/metrics"), SCRAPES, pids=[helper.process.pid])
-            cpu, grown = (cpu_ms(helper.process.pid) - before) / SCRAPES, rss_kb(helper)
+            cpu, grown = 1000 * (cpu_s(helper.process.pid) - before) / SCRAPES, rss_kb(helper)
             ours = ["fpm-health /metrics", f"{wire.percentile(took, 0.5):.2f}", f"{cpu:.3f}"]
             ours += [f"{fresh / 1024:.1f} → {grown / 1024:.1f}"]
             heading = ["idle, 4 workers", "ms an answer", "own CPU ms", "RSS MB, fresh → after 10,000"]
@@ -154,11 +154,11 @@ def test_one_stuck_pool_of_fifty_hides_no_other(workdir, health, show, how, stat
 
 def fifty_checks(helper, names):
     """Exit codes by pool; seconds in all, and of CPU, theirs and the helper's."""
-    usage, own, begin = resource.getrusage(resource.RUSAGE_CHILDREN), cpu_ms(helper.process.pid), time.monotonic()
+    usage, own, begin = resource.getrusage(resource.RUSAGE_CHILDREN), cpu_s(helper.process.pid), time.monotonic()
     codes = {}
     for name in names:
         command = [BIN, "check", name, "--run-dir", str(helper.run_root)]
         codes[name] = subprocess.run(command, stdout=subprocess.DEVNULL, close_fds=False).returncode
     wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-    return codes, wall, cpu + (cpu_ms(helper.process.pid) - own) / 1000
+    return codes, wall, cpu + cpu_s(helper.process.pid) - own

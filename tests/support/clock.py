@@ -16,11 +16,6 @@ def _in_line_ns(pid):
     return waited
 
 
-def cpu_ms(pid):
-    """How long a process of one thread has had a processor."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
-
-
 class Stopwatch:
     """
     Runs from when it is made. `clock_s()` is the time since; `seconds()` is that, less what the processes of `pids`
