@@ -119,41 +119,54 @@ def figures(seen):
     }
 
 
+def _over(figures, promises):
+    """-> a text for each that was not kept of (figure, what it says, bound or None, unit)"""
+    values = [(figures[name], *rest) for name, *rest in promises]
+    return [
+        f"{what}: {show(value)}{unit}, promised {bound:g}{unit}"
+        for value, what, bound, unit in values
+        if bound is not None and (value is None or value > bound)
+    ]
+
+
+def lost(figures, promise):
+    """-> what must never be, however little time the machine has: one text each"""
+    promises = [
+        ("failed_idempotent", "idempotent requests failed", promise.failed_idempotent, ""),
+        ("failed_other", "other requests failed", promise.failed_other, ""),
+        ("duplicates", "POSTs were done twice", 0, ""),
+        ("ghosts", "ghosts stayed", 0, ""),
+        ("missing", "nodes are missing", 0, ""),
+        ("removals", "nodes that were well were taken out", promise.removals, ""),
+    ]
+    if promise.stuck is not None:
+        promises.append(("stuck", "workers were still waiting for who cannot be reached", promise.stuck, ""))
+    return _over(figures, promises) + ([] if figures["requests"] else ["no request was sent"])
+
+
+def late(figures, promise):
+    """-> what took longer than promised, one text each"""
+    promises = [("slow", "slow requests", promise.slow, "")]
+    if figures["last_failed"] is not None:
+        promises.append(("last_failed", "a request failed that started after the fault by", promise.bad_until, " s"))
+    if figures["last_slow"] is not None:
+        promises.append(("last_slow", "a request was slow that started after the fault by", promise.slow_until, " s"))
+    if figures["victims"]:
+        promises.append(("out_of_consul", "out of Consul after", promise.out_of_consul, " s"))
+        promises.append(("out_of_balancer", "out of the balancer after", promise.out_of_balancer, " s"))
+    if promise.back is not None:
+        promises.append(("back", "back in service after", promise.back, " s"))
+    return _over(figures, promises)
+
+
 def broken(figures, promise):
     """-> what was not kept, one text each; empty: passed"""
-    texts = []
-
-    def at_most(name, what, bound, unit=""):
-        value = figures[name]
-        if bound is not None and (value is None or value > bound):
-            texts.append(f"{what}: {show(value)}{unit}, promised {bound:g}{unit}")
-
-    at_most("failed_idempotent", "idempotent requests failed", promise.failed_idempotent)
-    at_most("failed_other", "other requests failed", promise.failed_other)
-    at_most("slow", "slow requests", promise.slow)
-    at_most("duplicates", "POSTs were done twice", 0)
-    at_most("ghosts", "ghosts stayed", 0)
-    at_most("missing", "nodes are missing", 0)
-    if promise.stuck is not None:
-        at_most("stuck", "workers were still waiting for who cannot be reached", promise.stuck)
-    at_most("removals", "nodes that were well were taken out", promise.removals)
-    if figures["last_failed"] is not None:
-        at_most("last_failed", "a request failed that started after the fault by", promise.bad_until, " s")
-    if figures["last_slow"] is not None:
-        at_most("last_slow", "a request was slow that started after the fault by", promise.slow_until, " s")
-    if figures["victims"]:
-        at_most("out_of_consul", "out of Consul after", promise.out_of_consul, " s")
-        at_most("out_of_balancer", "out of the balancer after", promise.out_of_balancer, " s")
-    if promise.back is not None:
-        at_most("back", "back in service after", promise.back, " s")
-    if not figures["requests"]:
-        texts.append("no request was sent")
-    return texts
+    return lost(figures, promise) + late(figures, promise)
 
 
-def void(figures):
-    """Whether the machine was too busy with other things for the run to say anything."""
-    return figures["generator_late"] > STARVED_S
+def void(figures, promise):
+    """Whether the run says nothing: only times are wrong with it, and the load generator itself had too little."""
+    return figures["generator_late"] > STARVED_S and bool(late(figures, promise)) and not lost(figures, promise)
 
 
 def show(value):

@@ -115,21 +115,29 @@ def test_every_control_repeats_a_case_with_a_promise():
 
 
 @pytest.mark.parametrize(
-    ("name", "late", "failed", "runs"),
-    [("pause", [0.6] * 9, 1, 3), ("pause", [0.6, 0.4], 1, 2), ("pause", [0.6], 0, 1), ("starved", [0.6], 1, 1)],
-    ids=["in the end the verdict stands", "in time", "good all the same", "meant to be"],
+    ("name", "generator_late", "bad", "runs"),
+    [
+        ("pause", [0.6] * 9, {"late": 1.1}, 3),
+        ("pause", [0.6, 0.4], {"late": 1.1}, 2),
+        ("pause", [0.6], {"late": 0.9}, 1),
+        ("pause", [0.6], {"failure": "closed", "late": 1.1}, 1),
+        ("starved", [0.6], {"late": 1.1}, 1),
+    ],
+    ids=["in the end the verdict stands", "in time", "good all the same", "a loss is a loss", "meant to be"],
 )
-def test_a_bad_run_of_a_machine_without_time_is_void(monkeypatch, tmp_path, name, late, failed, runs):
-    performed = []
+def test_a_run_that_was_slow_as_the_whole_machine_was_is_void(monkeypatch, tmp_path, name, generator_late, bad, runs):
+    performed, case = [], CASES[name]
 
     def perform(*_):
-        performed.append(late[len(performed)])
-        return {"figures": {"generator_late": performed[-1]}, "broken": ["x"] * failed}
+        figures = judge.figures(seen(request(2.6, **bad), out_of_consul=[0.1], out_of_balancer=[0.1], back=[0.1]))
+        figures["generator_late"] = generator_late[len(performed)]
+        performed.append({"figures": figures, "broken": judge.broken(figures, case.promise)})
+        return performed[-1]
 
     monkeypatch.setattr(cli, "perform", perform)
     runner = cli.Runner(full=False, directory=tmp_path)
     monkeypatch.setattr(runner, "laboratory", lambda _: None)
-    assert runner.perform(CASES[name], 0)["broken"] == ["x"] * failed
+    assert runner.perform(case, 0) == performed[-1]
     assert len(performed) == runs
 
 
