@@ -7,9 +7,14 @@
 
 #include <stdio.h>
 
+/*
+ * More requests wait than there are idle workers to take them. A worker that FPM counts as idle need not be: until its last client
+ * closes the connection, it takes no other.
+ */
 static bool crowded(const struct sample *s)
 {
-    return s->queue_known && s->queue > 0 && (!s->workers_known || s->active >= s->total);
+    uint32_t idle = s->workers_known && s->active < s->total ? s->total - s->active : 0;
+    return s->queue_known && s->queue > idle;
 }
 
 bool verdict_may_ping(const struct sample *s)

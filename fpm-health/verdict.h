@@ -59,7 +59,7 @@ struct history {
     bool warm;   /* the warm-up succeeded since then */
     bool listened;
     bool saturated;
-    int64_t crowded_ms, relieved_ms; /* since when requests wait without an idle worker, or no longer do; 0: not so */
+    int64_t crowded_ms, relieved_ms; /* since when more requests wait than workers idle, or no longer do; 0: not so */
     int64_t burning_ms;              /* since when all_burning and without progress; 0: not so */
     uint64_t requests;
     int64_t moved_ms; /* when one was last seen to begin */

@@ -1,5 +1,6 @@
 """Stand-alone, with a real FPM and no board: what is seen of a pool from outside, and the command line."""
 
+import contextlib
 import grp
 import os
 import pwd
@@ -71,6 +72,18 @@ def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, held, occup
     assert watch.seconds() / 200 < 0.005
     assert helper.pool()["queue"]["length"] == 8, "a probe of ours queued up"
     held.release()
+    helper.wait_state("healthy", timeout=10)
+
+
+def test_workers_whose_clients_do_not_let_them_go_are_busy_too(helper, fpm):
+    """They have answered, and FPM says that they are idle; but a worker takes nobody else until its client closes."""
+    script = fpm.script("at-once.php", "<?php echo 'done';")
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 + 8):
+            fcgi.send(stack.enter_context(fcgi.connect(fpm.listen())), script)
+        helper.wait_state("degraded", timeout=3)
+        assert helper.pool()["reason"] == "saturated"
+        assert helper.pool()["queue"]["length"] == 8
     helper.wait_state("healthy", timeout=10)
 
 

@@ -166,6 +166,16 @@ static void a_queue_before_idle_workers_is_no_crowd(void **state)
     }
 }
 
+static void more_requests_than_idle_workers_are_a_crowd(void **state)
+{
+    struct history h = {0};
+    struct sample s = serving();
+    (void)state;
+    s.queue = 4;
+    assert_int_equal(judge(&h, &s, 1000).state, BOARD_HEALTHY);
+    assert_int_equal(judge(&h, &s, 1000 + SATURATED_AFTER_MS).state, BOARD_DEGRADED);
+}
+
 static void hung_needs_the_whole_timeout_of_burning_without_progress(void **state)
 {
     struct history h = {0};
@@ -279,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_moment_of_crowd_is_no_saturation),
         cmocka_unit_test(saturation_ends_only_after_a_while_of_calm),
         cmocka_unit_test(a_queue_before_idle_workers_is_no_crowd),
+        cmocka_unit_test(more_requests_than_idle_workers_are_a_crowd),
         cmocka_unit_test(hung_needs_the_whole_timeout_of_burning_without_progress),
         cmocka_unit_test(what_burned_before_the_look_counts_while_somebody_waited),
         cmocka_unit_test(workers_asleep_are_never_down),
