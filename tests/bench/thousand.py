@@ -1,5 +1,6 @@
 """What a thousand services cost an agent at rest, by each way to keep their checks alive, barest sender beside ours."""
 
+import resource
 import socket
 import statistics
 import subprocess
@@ -59,16 +60,27 @@ def fresh(directory, name):
         yield agent
 
 
+def children_s():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def told(directory, count, rounds, groups):
+    """The agent's share at rest, the agent's while it is told, and the sender's."""
     beats = compiled(directory, "bare_beats")
     with fresh(directory, f"told{groups}") as agent:
         register(agent, count, lambda _: {"TTL": "60s", "Status": "passing"})
         command = [beats, agent.url, PARALLEL, 1000 * BEAT_S, BEATS, groups]
         ids = "".join(f"p{number}:c\n" for number in range(count))
-        send = lambda: subprocess.run([*map(str, command)], input=ids, text=True, check=True)  # noqa: E731
         time.sleep(SETTLED_S)
         rest = [used(agent.process.pid, lambda: time.sleep(BEAT_S)) for _ in range(rounds)]
-        return rest, [used(agent.process.pid, send) for _ in range(rounds)]
+        theirs, own = [], []
+        for _ in range(rounds):
+            before, begin = children_s(), time.monotonic()
+            send = lambda: subprocess.run([*map(str, command)], input=ids, text=True, check=True)  # noqa: E731
+            theirs.append(used(agent.process.pid, send))
+            own.append(100 * (children_s() - before) / (time.monotonic() - begin))
+        return rest, theirs, own
 
 
 @contextmanager
@@ -136,11 +148,11 @@ def thousand(options, directory):
     groups = 1 + count // TOGETHER
     title = "A thousand pools" if count == 1000 else f"A thousand pools (here {count})"
     section = Section(title, TEXT, ["", "agent, % of a core", "sender, % of a core", ""])
-    rest, together = told(directory, count, rounds, groups)
-    _, single = told(directory, count, rounds, count)
+    rest, *together = told(directory, count, rounds, groups)
+    _, *single = told(directory, count, rounds, count)
     section.rows.append(["registered, nothing is told", spread(rest), "", ""])
-    section.rows.append([f"TTL checks, bare libcurl, every {BEAT_S} s, in groups", spread(together), "", ""])
-    section.rows.append([f"TTL checks, bare libcurl, every {BEAT_S} s, one by one", spread(single), "", ""])
+    for how, shares in (("in groups", together), ("one by one", single)):
+        section.rows.append([f"TTL checks, bare libcurl, every {BEAT_S} s, {how}", *map(spread, shares), ""])
     for kind in ("HTTP", "TCP"):
         shares = pulled(directory, count, rounds, kind)
         section.rows.append([f"{kind} checks, every {PULL_S} s", spread(shares), "", ""])
