@@ -49,7 +49,7 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
-    FLIGHT_LOOK_MS = 3,                     /* from a request to the first look for its answer */
+    FLIGHT_LOOK_MS = 1,                     /* from a request to the first look for its answer */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */
@@ -91,7 +91,7 @@ enum {
     CONSUL_FEW_POOLS = 20,
     CONSUL_MANY_TTL_MS = 4300,  /* of more: of five seconds the rest is left for the agent's own work */
     CONSUL_MANY_BEAT_MS = 3000, /* the longest between two heartbeats of a pool; the TTL's rest is for one late */
-    CONSUL_BEAT_SHARE_MS = 10,  /* between two heartbeats to the same agent, as long as that allows */
+    CONSUL_BEAT_SHARE_MS = 15,  /* between two heartbeats to the same agent, as long as that allows */
     CONSUL_BEAT_TOGETHER = 64,  /* heartbeats in a group */
     CONSUL_LEFTOVERS_MAX = 1024,
 

@@ -1,6 +1,6 @@
 /*
- * FastCGI requests; see flight.h. FPM holds a worker until the client closes its half: that is done with the request, and the
- * rest comes before the news. Answers are read by the clock first, those of one look together: one wake-up for all of them.
+ * FastCGI requests; see flight.h. FPM holds a worker until the client closes: so the close comes first, then the news. Answers
+ * are read by the clock first, those of one look together: one wake-up for all of them.
  */
 #define _GNU_SOURCE
 #include "flight.h"
@@ -143,7 +143,6 @@ static int send_request(struct flight *f)
     if (n != (ssize_t)f->request_length) {
         return n == -1 ? errno : EMSGSIZE;
     }
-    shutdown(f->io.fd, SHUT_WR);
     f->state = FLIGHT_SENT;
     loop_set(f->loop, &f->timer, f->loop->now_ms + FLIGHT_LOOK_MS);
     return 0;

@@ -101,9 +101,9 @@ def test_a_status_socket_of_its_own_answers_while_all_workers_are_busy(workdir):
             for sock in busy:
                 fcgi.send(sock, script)
             helper.wait_state("degraded", timeout=5)
-            until(lambda: helper.pool()["workers"]["total"] == 2, what="the page of the other socket")
+            until(lambda: helper.pool()["workers"]["active"] == 2, what="the page of the other socket")
             assert helper.pool()["queue"]["length"] == 3, "none of it is ours"
-            assert (helper.pool()["workers"]["active"], helper.pool()["requests"]) == (2, 2), "nor is a worker"
+            assert (helper.pool()["workers"]["total"], helper.pool()["requests"]) == (2, 2), "nor is a worker"
             for sock in busy:
                 sock.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from . import fcgi, sanitizers
+from .processes import forks_no_more
 from .waiting import until
 
 WAYS = ("-F", "-D", "PID 1")  # in the foreground, as a daemon, as the first process of a pid namespace (needs root)
@@ -181,11 +182,13 @@ class Fpm:
         """Ends whatever is left of it, orphans too."""
         if not self.process:
             return
-        if self._master() and self.process.poll() is None:
-            os.kill(self._master(), signal.SIGSTOP)  # so that it forks nobody after the look at its children
-        left = self.children()
-        if self.way == "-D":
-            left += filter(None, [self._master()])
+        master = self._master() if self.way == "-D" or self.process.poll() is None else None
+        left = []
+        if master:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(master, signal.SIGSTOP)
+            until(lambda: forks_no_more(master), what="the master stands still")
+            left = [*children(master), master]
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
