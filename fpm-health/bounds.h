@@ -49,7 +49,7 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
-    FLIGHT_LOOK_MS = 1,                     /* from a request to the first look for its answer */
+    FLIGHT_LOOK_MS = 2,                     /* from a request to the first look for its answer */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */

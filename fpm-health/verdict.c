@@ -45,8 +45,10 @@ static int64_t later(int64_t a, int64_t b)
 /* All that is burnt without progress counts while somebody waits, also what went before the look that saw it. */
 static void follow_progress(const struct sample *s, struct history *h, int64_t now_ms)
 {
-    bool moved = s->requests_known && s->requests != h->requests;
+    /* the queue gets shorter only when a worker takes one out of it, be it that the client has gone */
+    bool moved = (s->requests_known && s->requests != h->requests) || (s->queue_known && s->queue < h->queue);
     h->requests = s->requests;
+    h->queue = s->queue_known ? s->queue : 0;
     h->moved_ms = moved ? now_ms : h->moved_ms;
     if (moved || !s->all_burning || !crowded(s)) {
         h->burning_ms = 0;

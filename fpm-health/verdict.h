@@ -62,6 +62,7 @@ struct history {
     int64_t crowded_ms, relieved_ms; /* since when more requests wait than workers idle, or no longer do; 0: not so */
     int64_t burning_ms;              /* since when all_burning and without progress; 0: not so */
     uint64_t requests;
+    uint32_t queue;
     int64_t moved_ms; /* when one was last seen to begin */
     int64_t weighed_ms;
     uint32_t load; /* smoothed share of busy workers, in 1/1000 */

@@ -285,9 +285,14 @@ def test_several_instances_must_be_named(workdir, fpm):
 
 
 @pytest.mark.figures
-def test_an_idle_helper_wakes_at_most_five_times_a_second(workdir, fpm):
-    pools = [{"name": f"p{i}", "listen": fpm.listen()} for i in range(10)]
-    with Helper(workdir, pools) as helper:
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_an_idle_helper_wakes_at_most_five_times_a_second(workdir, kind):
+    own = {"tcp": lambda: {"listen": f"127.0.0.1:{free_port()}"}, "unix": dict}[kind]
+    names = [f"p{i}" for i in range(10)]
+    with (
+        Fpm(workdir, {name: {"pm.max_children": 1} | own() for name in names}) as fpm,
+        Helper(workdir, [{"name": name, "listen": fpm.listen(name)} for name in names]) as helper,
+    ):
         helper.wait_state("healthy", "p9")
         time.sleep(4)
 

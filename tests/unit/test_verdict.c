@@ -193,6 +193,20 @@ static void hung_needs_the_whole_timeout_of_burning_without_progress(void **stat
     assert_int_equal(judge(&h, &s, t + 250).state, BOARD_DEGRADED);
 }
 
+static void a_queue_that_gets_shorter_is_progress(void **state)
+{
+    struct history h = {0};
+    struct sample s = crowded();
+    (void)state;
+    s.all_burning = true;
+    s.requests_known = false;
+    s.queue = 1000;
+    for (int64_t t = 1000; t < 1000 + 3 * policy.hang_timeout_ms; t += policy.hang_timeout_ms / 2) {
+        s.queue--;
+        assert_int_not_equal(judge(&h, &s, t).state, BOARD_DOWN);
+    }
+}
+
 static void what_burned_before_the_look_counts_while_somebody_waited(void **state)
 {
     struct history h = {0};
@@ -291,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_queue_before_idle_workers_is_no_crowd),
         cmocka_unit_test(more_requests_than_idle_workers_are_a_crowd),
         cmocka_unit_test(hung_needs_the_whole_timeout_of_burning_without_progress),
+        cmocka_unit_test(a_queue_that_gets_shorter_is_progress),
         cmocka_unit_test(what_burned_before_the_look_counts_while_somebody_waited),
         cmocka_unit_test(workers_asleep_are_never_down),
         cmocka_unit_test(a_socket_that_comes_back_is_proven_anew),
