@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 
 from support.consul import Consul
+from support.cpu import cpu_s
 from support.memory import memory_kb
 from support.node import Node
 from support.waiting import until
 
 from . import servers
-from .measure import brief, cpu_s, spread, wakeups
+from .measure import brief, spread, wakeups
 from .report import Plot, Section
 
 SETTLED_S = 4  # start-up is over, and its memory given back

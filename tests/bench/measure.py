@@ -16,11 +16,6 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
-def cpu_s(*pids):
-    """Seconds of CPU of processes so far, the kernel's part included: the scheduler counts them to the nanosecond."""
-    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
-
-
 SAMPLES_S = 9999  # the kernel's own are 100 a second: too few for parts of a microsecond
 
 

@@ -7,11 +7,12 @@ import statistics
 import subprocess
 import xml.etree.ElementTree as xml
 
+from support.cpu import cpu_s
 from support.node import Node
 from support.waiting import until
 
 from . import probes, servers
-from .measure import GENERATOR_CORE, SERVER_CORE, cpu_s, pinned, spread
+from .measure import GENERATOR_CORE, SERVER_CORE, pinned, spread
 from .report import ROOT, Section
 
 SIDES = {"without": {"svcreg.enabled": "0"}, "without again": {"svcreg.enabled": "0"}, "with": {}}

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from support import fcgi
+from support.cpu import cpu_s
 from support.waiting import until
 from support.wire import percentile
 
@@ -15,7 +16,6 @@ from .measure import (
     GENERATOR_CORE,
     SERVER_CORE,
     brief,
-    cpu_s,
     empty_call_ns,
     pinned,
     spread,

@@ -68,19 +68,13 @@ def test_without_svcreg_the_same_load_sees_the_loss(node, record_property, numbe
     assert min(lost) >= WORKERS
 
 
-def seconds_to_stop(n, number=signal.SIGQUIT):
-    start = time.monotonic()
-    assert n.stop(number) == 0
-    return time.monotonic() - start
-
-
 def test_an_idle_node_stops_quickly_and_is_deregistered_first(node, consul):
     n = node()
 
     def stop_s():
         with n:
             n.wait_passing()
-            took = seconds_to_stop(n)
+            took = n.seconds_to_stop()
             assert not consul.health(n.service()) and not consul.check(n.service_id())
             return took
 
@@ -107,7 +101,7 @@ def test_a_second_signal_goes_straight_through(node):
         with n, requests_running(n, 2):
             n.send_signal(signal.SIGTERM)
             n.wait_state("draining")
-            return seconds_to_stop(n, signal.SIGTERM)
+            return n.seconds_to_stop(signal.SIGTERM)
 
     assert least(stop_s, 2.5) < 2.5
 
@@ -117,7 +111,7 @@ def test_the_drain_is_bounded_by_its_timeout(node):
 
     def stop_s():
         with n, requests_running(n, 2):
-            took = seconds_to_stop(n)
+            took = n.seconds_to_stop()
             assert took >= 0.5
             return took
 
@@ -152,7 +146,7 @@ def test_sigint_stops_at_once_and_still_deregisters(node, consul):
     def stop_s():
         with n:
             n.wait_passing()
-            took = seconds_to_stop(n, signal.SIGINT)
+            took = n.seconds_to_stop(signal.SIGINT)
             assert not consul.health(n.service())
             return took
 

@@ -29,15 +29,9 @@ def starts_and_stops(n, ini=None, within=1.0):
         with n:
             assert serves(n)
             time.sleep(0.3)
-            return seconds_to_stop(n)
+            return n.seconds_to_stop()
 
     assert least(stop_s, within) < within
-
-
-def seconds_to_stop(n):
-    start = time.monotonic()
-    assert n.stop() == 0
-    return time.monotonic() - start
 
 
 def test_a_missing_helper_is_said_once(node):

@@ -1,8 +1,9 @@
-"""What a process has used of the CPUs."""
+"""What processes have used of the CPUs."""
 
 from pathlib import Path
 
 
-def cpu_s(pid):
-    """All of its threads so far, to the nanosecond; what a thread used that has ended is lost."""
-    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+def cpu_s(*pids):
+    """All threads of the processes so far, user and kernel, to the nanosecond; of ended threads nothing is known."""
+    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9

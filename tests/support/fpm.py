@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,11 @@ class Fpm:
         finally:
             os.close(ending)
         return self.process.wait(timeout)
+
+    def seconds_to_stop(self, number=signal.SIGQUIT):
+        start = time.monotonic()
+        assert self.stop(number) == 0
+        return time.monotonic() - start
 
     def children(self):
         """Pids of the master's children."""
