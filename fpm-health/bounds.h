@@ -77,6 +77,7 @@ enum {
     SATURATED_CLEAR_MS = 500,
     WEIGHT_EVERY_MS = 250,
     WEIGHT_STEP = 10,
+    WEIGHT_IDLE = 98, /* counts as 100: the average of a pool that fell idle comes near it soon, to it late */
 
     /* Consul */
     CONSUL_IN_FLIGHT = 16,

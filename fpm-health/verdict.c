@@ -89,7 +89,7 @@ static void follow_load(const struct policy *p, const struct sample *s, struct h
     h->weighed_ms = now_ms;
     uint32_t exact = (1000 - h->load) / 10;
     uint32_t apart = exact > h->weight ? exact - h->weight : h->weight - exact;
-    if (apart >= WEIGHT_STEP || exact == 100) {
+    if (apart >= WEIGHT_STEP || exact >= WEIGHT_IDLE) {
         uint32_t rounded = (exact + WEIGHT_STEP / 2) / WEIGHT_STEP * WEIGHT_STEP;
         h->weight = rounded ? rounded : 1;
     }

@@ -263,6 +263,12 @@ static void weight_follows_idle_capacity_in_steps(void **state)
         last = judge(&h, &s, t).weight;
     }
     assert_true(last >= 1 && last <= 10);
+    s.active = 0;
+    int64_t idle = 80 * WEIGHT_EVERY_MS, t = idle;
+    while (judge(&h, &s, t).weight < 100) {
+        t += WEIGHT_EVERY_MS;
+        assert_true(t - idle <= 4000);
+    }
 }
 
 static void pings_are_sent_only_when_nobody_would_wait_for_them(void **state)
