@@ -1,5 +1,6 @@
 """Very many pools: how fast Consul knows them, what they cost at rest, and that one of them hurts no other."""
 
+import json
 import signal
 import subprocess
 import time
@@ -82,6 +83,12 @@ def bare_register(tmp_path_factory):
     return binary
 
 
+def registrations(fake):
+    """-> ID of a pool: the registration that was sent"""
+    bodies = [body.decode() for _, path, _, body in list(fake.requests) if path.endswith("/register")]
+    return {json.loads(body)["ID"]: body for body in bodies if ":p" in body}
+
+
 @pytest.fixture
 def bodies(workdir, pools):
     """The registrations that the helper sends, of another node."""
@@ -90,9 +97,8 @@ def bodies(workdir, pools):
         FakeConsul(lambda *_: GOOD) as fake,
         Helper(workdir / "bare", pools.config, node="bare", consul={"url": fake.url}, log_level="warning"),
     ):
-        until(lambda: len(fake.asked("/register")) > POOLS, 60, "all were sent")
-        sent = [body.decode() for _, path, _, body in list(fake.requests) if path.endswith("/register")]
-    return [body for body in sent if ":p" in body]
+        until(lambda: len(registrations(fake)) == POOLS, 60, "all were sent", every=0.1)
+        return list(registrations(fake).values())
 
 
 def test_they_are_registered_as_fast_as_by_libcurl_alone(workdir, agent, pools, bare_register, bodies, record_property):

@@ -8,6 +8,11 @@ import time
 GOOD = (200, b"{}")
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # connections in the same moment; the library's own 5 make some of them wait a second
+
+
 class FakeConsul:
     """
     Answers as `answer(method, path)` says: (status, body) – or None: hangs for a while. Keeps what was asked, and what
@@ -44,8 +49,7 @@ class FakeConsul:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
