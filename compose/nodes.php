@@ -23,7 +23,7 @@ function node_of(array $entry): string
 function check_of(array $entry): array
 {
     foreach ($entry['Checks'] as $check) {
-        if ($check['ServiceID'] === $entry['Service']['ID']) {
+        if ($check['CheckID'] === $entry['Service']['ID'] . ':ttl') {
             return $check;
         }
     }

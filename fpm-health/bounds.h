@@ -89,11 +89,15 @@ enum {
     CONSUL_RETRY_MAX_MS = 1500,     /* … well below 5 s: the state has to be back 2 s after Consul */
     CONSUL_REFUSED_RETRY_MS = 5000, /* of a registration that Consul calls wrong */
     CONSUL_LEAVE_MS = 1500,
+    CONSUL_LEAVE_SHARE_MS = 2, /* more for each pool */
     CONSUL_FEW_POOLS = 20,
-    CONSUL_MANY_TTL_MS = 4300,  /* of more: of five seconds the rest is left for the agent's own work */
-    CONSUL_MANY_BEAT_MS = 3000, /* the longest between two heartbeats of a pool; the TTL's rest is for one late */
-    CONSUL_BEAT_SHARE_MS = 15,  /* between two heartbeats to the same agent, as long as that allows */
-    CONSUL_BEAT_TOGETHER = 64,  /* heartbeats in a group */
+    /* of more, the helper's heartbeat stands for all: when it is missed, all turn, and the agent has work for a second or two */
+    CONSUL_SHARED_TTL_MS = 2500,
+    CONSUL_POOL_BEAT_MS =
+        30 * 1000, /* each is told now and then all the same: so it shows when the agent has lost one */
+    CONSUL_POOL_TTL_MS = 90 * 1000,
+    CONSUL_BEAT_TOGETHER = 64,  /* pools that are told at the same moment */
+    CONSUL_BEAT_APART_MS = 500, /* between two such groups */
     CONSUL_LEFTOVERS_MAX = 1024,
 
     /* stopping */

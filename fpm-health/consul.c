@@ -221,13 +221,14 @@ void consul_leave(struct consul *c)
         suppose_known(c);
     }
     bool waits = is_registering(c);
+    int64_t leave_ms = CONSUL_LEAVE_MS + (int64_t)c->in->pool_count * CONSUL_LEAVE_SHARE_MS;
     if (!waits) {
         client_cancel(c->client); /* a heartbeat in flight is of no use any more */
         c->listing = false;
     }
     c->pause_ms = 0;
     loop_clear(c->loop, &c->retry);
-    loop_set(c->loop, &c->deadline, c->loop->now_ms + CONSUL_LEAVE_MS);
+    loop_set(c->loop, &c->deadline, c->loop->now_ms + leave_ms);
     for (struct consul_service *s = c->services; s; s = s->elder) {
         say_goodbye(s, waits);
     }

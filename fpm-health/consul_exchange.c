@@ -142,18 +142,13 @@ static void after_maintain(struct consul_service *s, const struct client_answer 
     consul_succeed(s->consul);
 }
 
-/*
- * They beat in groups: a request that comes together with others costs the agent less than one by itself. Of very many the
- * groups take turns, so that after a silence the catalog hears of them in turn too, not of all at the end. Who has just told
- * news waits as long as it may: there is perhaps much to be registered still.
- */
-static int64_t next_beat_ms(const struct consul_service *s, bool news, int64_t now_ms)
+/* They beat in groups: a request that comes together with others costs the agent less than one by itself. */
+static int64_t next_beat_ms(const struct consul_service *s, int64_t now_ms)
 {
-    const struct instance *in = s->consul->in;
-    int64_t groups = 1 + (int64_t)in->pool_count / CONSUL_BEAT_TOGETHER, step_ms = registration_beat_ms(in) / groups;
-    int64_t period_ms = step_ms * groups, group = s->pool ? (int64_t)s->pool->index % groups : 0;
-    int64_t since_ms = news ? now_ms % step_ms : (now_ms + period_ms - group * step_ms) % period_ms;
-    return now_ms - since_ms + period_ms;
+    int64_t every_ms = registration_beat_ms(s->consul->in, s->pool);
+    int64_t group = s->pool ? (int64_t)s->pool->index / CONSUL_BEAT_TOGETHER : 0;
+    int64_t since_ms = (now_ms + every_ms - group * CONSUL_BEAT_APART_MS % every_ms) % every_ms;
+    return now_ms - since_ms + every_ms;
 }
 
 static void after_update(struct consul_service *s, const struct client_answer *a, int64_t now_ms)
@@ -163,7 +158,7 @@ static void after_update(struct consul_service *s, const struct client_answer *a
         service_mend(s);
     } else {
         c->mending = false;
-        service_await_beat(s, next_beat_ms(s, s->told != s->telling, now_ms));
+        service_await_beat(s, next_beat_ms(s, now_ms));
         s->told = s->telling;
         if (next_op(s, now_ms) != OPS) {
             service_make_ready(s, true);
@@ -293,6 +288,12 @@ static void register_by_new_token(struct consul *c)
     service_make_ready(&c->own, true);
 }
 
+/* The helper itself comes first: its check may stand for all. It says goodbye last. */
+static struct consul_service *next_ready(struct consul *c)
+{
+    return c->phase == CONSUL_SERVING && c->own.queue == QUEUE_READY ? &c->own : c->ready.first;
+}
+
 void consul_pump(struct consul *c)
 {
     if (c->phase == CONSUL_SERVING && client_token_changed(c->client)) {
@@ -306,7 +307,7 @@ void consul_pump(struct consul *c)
             }
             return;
         }
-        struct consul_service *s = c->ready.first;
+        struct consul_service *s = next_ready(c);
         if (!s) {
             break;
         }

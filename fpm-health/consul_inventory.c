@@ -80,6 +80,17 @@ static void take_maintenance(struct consul *c, const json_t *checks)
     }
 }
 
+/* A Consul that was away may have forgotten what it was told, or let it run out. */
+static void tell_again(struct consul *c)
+{
+    for (struct consul_service *s = c->services; s; s = s->elder) {
+        if (s->registered && s->queue == QUEUE_BEATS) {
+            s->due_ms = c->loop->now_ms;
+            service_make_ready(s, false);
+        }
+    }
+}
+
 /* The object in a list's answer; NULL: none, and said so. */
 static json_t *take_list(struct consul *c, const struct client_answer *a)
 {
@@ -107,6 +118,7 @@ static void on_maintenance_list(void *context, const struct client_answer *a)
         json_decref(checks);
         c->listed = true;
         consul_succeed(c);
+        tell_again(c);
     }
     consul_pump(c);
 }

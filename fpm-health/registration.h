@@ -5,12 +5,11 @@
 #include "instance.h"
 
 /*
- * The TTL of a check, and how often it is told that nothing has changed. Few pools: as configured. With more, each heartbeat
- * has the agent look through all that it has; so they slow down with the number of pools, as far as a TTL allows that still
- * keeps the promise.
+ * How often Consul is told that nothing has changed, of a pool or, where that is NULL, of the helper itself. Few pools: as
+ * configured. More would keep the agent busy, which looks through all that it has for each heartbeat: then the helper's alone
+ * is frequent, and each pool has a second check, an alias of the service `svcreg`, which turns with it.
  */
-int64_t registration_ttl_ms(const struct instance *instance);
-int64_t registration_beat_ms(const struct instance *instance);
+int64_t registration_beat_ms(const struct instance *instance, const struct pool *pool);
 
 /*
  * The body of PUT /v1/agent/service/register. `routed_ip` is the address that routes to Consul, "" when Consul is on this

@@ -235,7 +235,7 @@ def test_many_pools_are_registered_in_parallel_and_stay_passing(workdir, fpm, co
     pools = [{"name": f"p{i}", "listen": fpm.listen(), "service": service} for i in range(count)]
     with Helper(workdir, pools, node=service, consul={"url": consul.url}) as helper:
         consul.wait_status(service, "passing", count, timeout=15)
-        time.sleep(5)  # longer than the stretched TTL
+        time.sleep(5)  # longer than the shared TTL
         assert len(consul.health(service, passing=True)) == count
         helper.process.terminate()
         assert helper.wait(10) == 0
