@@ -33,6 +33,7 @@ enum {
 
     /* the loop */
     LOOP_EVENTS = 64,
+    LOOP_LATE_MS = 1000,    /* a timer so late: the process was frozen or starved */
     STARTUP_OVER_MS = 3000, /* what start-up needed of memory is given up then */
     DOORBELL_GAP_MS = 5,    /* a doorbell that never stops ringing costs this much quiet each time */
 
@@ -74,6 +75,7 @@ enum {
 
     /* verdict */
     SATURATED_AFTER_MS = 500,
+    LOOK_LATE_MS = 1000, /* nobody has looked for so long: the helper was frozen or starved */
     SATURATED_CLEAR_MS = 500,
     WEIGHT_EVERY_MS = 250,
     WEIGHT_STEP = 10,

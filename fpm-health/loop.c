@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,13 +111,25 @@ void loop_clear(struct loop *loop, struct loop_timer *timer)
     timer->place = 0;
 }
 
+static void fire(struct loop *loop, struct loop_timer *timer)
+{
+    loop_clear(loop, timer);
+    timer->fire(timer);
+}
+
+static void catch_up(struct loop *loop)
+{
+    bool late = loop->timer_count && loop->now_ms - loop->heap[1]->due_ms >= LOOP_LATE_MS;
+    if (late && loop->first && loop->first->place) {
+        fire(loop, loop->first);
+    }
+}
+
 static void fire_due(struct loop *loop)
 {
     /* only what was due when the turn began: a timer that sets itself to now can't hold the loop */
     while (loop->timer_count && loop->heap[1]->due_ms <= loop->now_ms) {
-        struct loop_timer *timer = loop->heap[1];
-        loop_clear(loop, timer);
-        timer->fire(timer);
+        fire(loop, loop->heap[1]);
     }
 }
 
@@ -133,7 +146,9 @@ int loop_turn(struct loop *loop)
     }
     loop->now_ms = loop_clock_ms();
     loop->event_count = n > 0 ? n : 0;
-    for (loop->event_next = 0; loop->event_next < loop->event_count;) {
+    loop->event_next = 0;
+    catch_up(loop);
+    while (loop->event_next < loop->event_count) {
         struct epoll_event *event = &loop->events[loop->event_next++];
         struct loop_io *io = event->data.ptr;
         if (io) {

@@ -36,6 +36,7 @@ struct loop {
     int event_count, event_next;
     struct loop_timer **heap;
     size_t timer_count, timer_room;
+    struct loop_timer *first; /* after the process stood still, fired before anybody is served; NULL: none */
 };
 
 /* Returns 0, or -1 with errno. */

@@ -222,6 +222,7 @@ struct sampler *sampler_create(
         *s = (struct sampler){
             .loop = loop, .in = in, .board = board, .looked = looked, .context = context, .diag_fd = diag_open()};
         s->tick.fire = on_tick;
+        loop->first = &s->tick; /* no answer and no heartbeat of before */
     }
     return s;
 }
@@ -232,6 +233,7 @@ void sampler_destroy(struct sampler *s)
         sampler_release(s, s->in->pools[i]);
     }
     loop_clear(s->loop, &s->tick);
+    s->loop->first = NULL;
     workers_forget(&s->workers);
     free(s->by_listen);
     if (s->diag_fd != -1) {

@@ -23,13 +23,18 @@ bool verdict_may_ping(const struct sample *s)
         !(s->workers_known && s->total > 0 && s->active >= s->total);
 }
 
-/* Saturated after a while of crowd, and no longer so after a while without: nothing flaps at the edge. */
+/*
+ * Saturated after a while of crowd, and no longer so after a while without: nothing flaps at the edge. A crowd that is met
+ * after a time in which nobody looked has gathered in it.
+ */
 static void follow_crowd(const struct sample *s, struct history *h, int64_t now_ms)
 {
+    bool late = h->looked_ms && now_ms - h->looked_ms >= LOOK_LATE_MS;
+    h->looked_ms = now_ms;
     if (crowded(s)) {
         h->relieved_ms = 0;
         h->crowded_ms = h->crowded_ms ? h->crowded_ms : now_ms;
-        h->saturated |= now_ms - h->crowded_ms >= SATURATED_AFTER_MS;
+        h->saturated |= late || now_ms - h->crowded_ms >= SATURATED_AFTER_MS;
     } else {
         h->crowded_ms = 0;
         h->relieved_ms = h->relieved_ms ? h->relieved_ms : now_ms;

@@ -59,6 +59,7 @@ struct history {
     bool warm;   /* the warm-up succeeded since then */
     bool listened;
     bool saturated;
+    int64_t looked_ms;               /* 0: never */
     int64_t crowded_ms, relieved_ms; /* since when more requests wait than workers idle, or no longer do; 0: not so */
     int64_t burning_ms;              /* since when all_burning and without progress; 0: not so */
     uint64_t requests;

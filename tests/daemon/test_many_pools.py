@@ -34,8 +34,8 @@ PROBE_P99_MS = 5.0
 @pytest.fixture
 def agent(workdir):
     """
-    An agent that logs as much as one in production, and has told its catalog of itself: it does that some time in its first
-    3 s, and where somebody registers just then it puts that off, and tells nothing by itself for 15 to 30 s.
+    An agent that logs as much as one in production, and has told its catalog of itself: it does that some time in its
+    first 3 s, and where somebody registers just then it puts that off, and tells nothing by itself for 15 to 30 s.
     """
     with Consul(workdir, "-log-level=info") as agent:
         until(lambda: "Synced node info" in (workdir / "consul.log").read_text(), 10, "the agent has told of itself")

@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ import time
 import pytest
 from support import fcgi
 from support.clock import SELF, Stopwatch
+from support.consul import our_check
 from support.fpm import Fpm, Held
 from support.helper import BIN, Helper
 from support.processes import is_stopped
@@ -73,6 +75,26 @@ def test_saturation_is_degraded_with_the_true_queue_and_ends(helper, held, occup
     assert helper.pool()["queue"]["length"] == 8, "a probe of ours queued up"
     held.release()
     helper.wait_state("healthy", timeout=10)
+
+
+def test_a_crowd_that_gathered_while_it_was_frozen_is_saturation_at_once(workdir, fpm, held, occupy, consul):
+    """Neither the first answer nor the first word to Consul after that is of before."""
+    pool = {"name": "web", "listen": fpm.listen(), "max_children": 2, "service": "frozen"}
+    with Helper(workdir, [pool], master={"pid": fpm.pid}, consul={"url": consul.url}) as helper:
+        consul.wait_status("frozen", "passing")
+        helper.process.send_signal(signal.SIGSTOP)
+        consul.wait_status("frozen", "critical")
+        occupy(2 + 8)
+        with socket.socket(socket.AF_UNIX) as prober:
+            prober.connect(str(workdir / "health.sock"))
+            prober.sendall(b"GET /consul/web HTTP/1.0\r\n\r\n")
+            helper.process.send_signal(signal.SIGCONT)
+            answer = prober.makefile().read()
+        assert answer.startswith("HTTP/1.1 429"), answer
+        words = consul.wait(
+            "frozen", lambda entries: [s for e in entries if (s := our_check(e)["Status"]) != "critical"]
+        )
+        assert words == ["warning"]
 
 
 def test_workers_whose_clients_do_not_let_them_go_are_busy_too(helper, fpm):

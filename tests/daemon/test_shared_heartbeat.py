@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -20,6 +21,7 @@ POOL_TTL_S = 90
 TURN_S = 1.0  # until every alias has turned, and the catalog knows
 BACK_S = 2.0
 BEATS = 6
+IN_FLIGHT = 16  # requests to Consul
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,12 @@ def service(request):
     return re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-")[-50:]
 
 
+def pools_of(fpm, service, count):
+    return [{"name": f"p{i}", "listen": fpm.listen(), "service": service} for i in range(count)]
+
+
 def helper_for(workdir, fpm, service, url, count=MANY):
-    pools = [{"name": f"p{i}", "listen": fpm.listen(), "service": service} for i in range(count)]
-    return Helper(workdir, pools, node=service, consul={"url": url})
+    return Helper(workdir, pools_of(fpm, service, count), node=service, consul={"url": url})
 
 
 def registrations(fake):
@@ -72,6 +77,16 @@ def test_what_is_registered_and_told(workdir, fpm, service, count):
             assert ttl_of(known[own]) == ttl_of(known[pool]) == TTL_S
             assert "Checks" not in known[pool]
             assert of_a_pool >= BEATS - 1
+
+
+def test_the_helper_itself_is_told_of_first(workdir, fpm, service):
+    """Else the aliases of what is registered before it turn, and turn back."""
+    own, count = f"svcreg:{service}:test", 5 * IN_FLIGHT
+    with FakeConsul(lambda *_: GOOD) as fake, helper_for(workdir, fpm, service, fake.url, count):
+        until(lambda: len(registrations(fake)) == count + 1, 10, "all are registered")
+        sent = [(unquote(path), body) for method, path, _, body in list(fake.requests) if method == "PUT"]
+    assert own in [json.loads(body)["ID"] for path, body in sent[:IN_FLIGHT] if path.endswith("/register")]
+    assert f"/v1/agent/check/update/{own}:ttl" in [path for path, _ in sent[: 3 * IN_FLIGHT]]
 
 
 def test_silence_turns_all_and_its_end_too(workdir, fpm, consul, service, record_property):
@@ -115,3 +130,32 @@ def test_what_turned_behind_our_back_is_told_again_when_consul_is_back(workdir, 
         watch = Stopwatch(consul.process.pid, helper.process.pid, proxy.process.pid)
         until(lambda: passing(consul, service) == MANY, 10, "all pass again")
         assert watch.seconds() <= BACK_S
+
+
+def reload(helper, fpm, consul, service, count):
+    """Until so many pass; meanwhile none may fail that passes before and after."""
+    helper.config["pools"] = pools_of(fpm, service, count)
+    helper.write_config()
+    helper.process.send_signal(signal.SIGHUP)
+
+    def done():
+        now = passing(consul, service)
+        assert now >= FEW
+        return now == count
+
+    until(done, 5, f"{count} pools pass")
+
+
+def test_a_reload_to_more_pools_and_back(workdir, fpm, consul, service):
+    alias = f"svcreg:{service}:test:p7:helper"
+    with helper_for(workdir, fpm, service, consul.url, FEW) as helper:
+        until(lambda: passing(consul, service) == FEW, 10, "all pass")
+        assert alias not in consul.get("/v1/agent/checks")
+        reload(helper, fpm, consul, service, MANY)
+        until(lambda: alias in consul.get("/v1/agent/checks"), 5, "an alias")
+        reload(helper, fpm, consul, service, FEW)
+        time.sleep(2 * TTL_S)  # each has a heartbeat of its own again
+        assert passing(consul, service) == FEW
+        helper.process.terminate()
+        assert helper.wait() == 0
+        assert not consul.health(service)

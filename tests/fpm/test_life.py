@@ -11,6 +11,7 @@ from support import fcgi
 from support.clock import Stopwatch
 from support.descriptors import kinds
 from support.load import Load
+from support.processes import kill
 from support.waiting import FULL, free_port, until
 
 
@@ -132,8 +133,7 @@ def test_a_killed_master_is_critical_at_once_and_its_orphans_are_named(node, con
         output = next(c["Output"] for c in entry["Checks"] if c["CheckID"].endswith(":ttl"))
         print(f"master killed -> critical after {took * 1000:.0f} ms: {output}")
         assert took < 0.5 and "orphan" in output
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
+        kill(*workers)
         consul.wait_gone(n.service())
         until(lambda: not n.helper_pids(), 2, "the helper has gone")
 
@@ -148,8 +148,7 @@ def test_a_new_fpm_that_cannot_bind_for_orphans_leaves_no_ghost(node, consul):
         assert n.process.wait(10) == 78 and n.lines("Address already in use")
         consul.wait_gone(n.service())
         until(lambda: not n.helper_pids(), 2, "the helper has gone")
-        for pid in orphans:
-            os.kill(pid, signal.SIGKILL)
+        kill(*orphans)
         n.start()
         n.wait_passing()
 
@@ -173,8 +172,7 @@ def test_a_killed_worker_is_no_longer_counted(node):
         fcgi.send(sock, n.page, "ms=20000")
         until(lambda: n.pool_status()["workers"]["active"] == 1, 2, "one worker busy")
         busy = [p for p in n.workers() if os.path.exists(f"/proc/{p}")]
-        for pid in busy:
-            os.kill(pid, signal.SIGKILL)
+        kill(*busy)
         until(lambda: n.pool_status()["workers"]["active"] == 0, 2, "nobody busy")
         until(lambda: n.pool_status()["workers"]["total"] == 2, 2, "both workers again")
         sock.close()

@@ -1,6 +1,5 @@
 """Every way FPM starts × every kind of pool × everything that can happen to it: registered, judged and cleaned up."""
 
-import contextlib
 import itertools
 import os
 import signal
@@ -13,6 +12,7 @@ from support.clock import Stopwatch
 from support.consul import our_check
 from support.descriptors import kinds, opened
 from support.fpm import WAYS
+from support.processes import kill
 from support.waiting import free_port, until
 
 MANAGERS = ("static", "dynamic", "ondemand")
@@ -125,9 +125,7 @@ def end(n, event):
         assert registered.index(entry) == registered.made
         # by its helper's word, long before the TTL; the end of a namespace takes the helper along
         assert n.way == "PID 1" or (watch.seconds() < 1.4 and our_check(entry)["Output"].startswith("down"))
-        for pid in workers:  # they serve on as orphans, but for those that the end of their namespace took along
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(*workers)  # they serve on as orphans, but for those that the end of their namespace took along
         if n.way == "PID 1":  # nobody is left to deregister it: Consul does, after svcreg.deregister_after
             n.consul.put(f"/v1/agent/service/deregister/{n.service_id()}")
     else:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from . import fcgi, sanitizers
-from .processes import forks_no_more
+from .processes import forks_no_more, kill
 from .waiting import until
 
 WAYS = ("-F", "-D", "PID 1")  # in the foreground, as a daemon, as the first process of a pid namespace (needs root)
@@ -198,9 +198,7 @@ class Fpm:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(*left)
 
     def request(self, script, query="", pool="web", **more):
         """One FastCGI request to a pool; see support.fcgi.request()."""

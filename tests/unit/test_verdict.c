@@ -243,6 +243,19 @@ static void a_socket_that_comes_back_is_proven_anew(void **state)
     assert_int_equal(judge(&h, &s, 4).state, BOARD_HEALTHY);
 }
 
+static void a_crowd_met_after_a_time_without_a_look_is_saturation_at_once(void **state)
+{
+    struct history h = {0};
+    struct sample calm = serving(), full = crowded();
+    (void)state;
+    assert_int_equal(judge(&h, &calm, 1000).state, BOARD_HEALTHY);
+    assert_int_equal(judge(&h, &full, 999 + LOOK_LATE_MS).state, BOARD_HEALTHY);
+    assert_int_equal(judge(&h, &calm, 1000 + LOOK_LATE_MS).state, BOARD_HEALTHY);
+    assert_string_equal(judge(&h, &full, 1000 + 2 * LOOK_LATE_MS).reason, "saturated");
+    assert_int_equal(judge(&h, &calm, 1001 + 2 * LOOK_LATE_MS).state, BOARD_DEGRADED);
+    assert_int_equal(judge(&h, &calm, 1001 + 2 * LOOK_LATE_MS + SATURATED_CLEAR_MS).state, BOARD_HEALTHY);
+}
+
 static void weight_follows_idle_capacity_in_steps(void **state)
 {
     struct history h = {0};
@@ -315,6 +328,7 @@ int main(void)
         cmocka_unit_test(what_burned_before_the_look_counts_while_somebody_waited),
         cmocka_unit_test(workers_asleep_are_never_down),
         cmocka_unit_test(a_socket_that_comes_back_is_proven_anew),
+        cmocka_unit_test(a_crowd_met_after_a_time_without_a_look_is_saturation_at_once),
         cmocka_unit_test(weight_follows_idle_capacity_in_steps),
         cmocka_unit_test(pings_are_sent_only_when_nobody_would_wait_for_them),
         cmocka_unit_test(a_reason_is_clean_and_ends_in_time),
