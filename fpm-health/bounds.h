@@ -33,7 +33,7 @@ enum {
 
     /* the loop */
     LOOP_EVENTS = 64,
-    LOOP_LATE_MS = 1000,    /* a timer so late: the process was frozen or starved */
+    STANDSTILL_MS = 1000,   /* a timer or a look so late: the process was frozen or starved */
     STARTUP_OVER_MS = 3000, /* what start-up needed of memory is given up then */
     DOORBELL_GAP_MS = 5,    /* a doorbell that never stops ringing costs this much quiet each time */
 
@@ -75,7 +75,6 @@ enum {
 
     /* verdict */
     SATURATED_AFTER_MS = 500,
-    LOOK_LATE_MS = 1000, /* nobody has looked for so long: the helper was frozen or starved */
     SATURATED_CLEAR_MS = 500,
     WEIGHT_EVERY_MS = 250,
     WEIGHT_STEP = 10,
@@ -95,8 +94,7 @@ enum {
     CONSUL_FEW_POOLS = 20,
     /* of more, the helper's heartbeat stands for all: when it is missed, all turn, and the agent has work for a second or two */
     CONSUL_SHARED_TTL_MS = 2500,
-    CONSUL_POOL_BEAT_MS =
-        30 * 1000, /* each is told now and then all the same: so it shows when the agent has lost one */
+    CONSUL_POOL_BEAT_MS = 30 * 1000, /* each is told all the same: so it shows when the agent has lost one */
     CONSUL_POOL_TTL_MS = 90 * 1000,
     CONSUL_BEAT_TOGETHER = 64,  /* pools that are told at the same moment */
     CONSUL_BEAT_APART_MS = 500, /* between two such groups */

@@ -70,7 +70,7 @@ struct consul *consul_create(struct loop *loop, struct instance *in, consul_chan
     c->retry.fire = on_retry;
     c->deadline.fire = on_deadline;
     c->own = (struct consul_service){.consul = c, .status = "passing", .output = "running", .news = 1};
-    if (!c->client || asprintf(&c->own.id, "svcreg:%s:%s", in->config->node, in->config->instance) == -1 ||
+    if (!c->client || asprintf(&c->own.id, REGISTRATION_ID, in->config->node, in->config->instance) == -1 ||
         !(c->own.escaped_id = client_escape(c->own.id))) {
         client_destroy(c->client);
         free(c->own.id);

@@ -119,7 +119,7 @@ static void fire(struct loop *loop, struct loop_timer *timer)
 
 static void catch_up(struct loop *loop)
 {
-    bool late = loop->timer_count && loop->now_ms - loop->heap[1]->due_ms >= LOOP_LATE_MS;
+    bool late = loop->timer_count && loop->now_ms - loop->heap[1]->due_ms >= STANDSTILL_MS;
     if (late && loop->first && loop->first->place) {
         fire(loop, loop->first);
     }

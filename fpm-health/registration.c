@@ -51,7 +51,7 @@ static json_t *ttl_check(const struct instance *in, const struct pool *p, const 
 /* Begins well: the TTL check beside it does not. Where it is left behind by a reload to few pools it stays true. */
 static json_t *helper_check(const struct instance *in, const char *id)
 {
-    json_t *helper = json_sprintf("svcreg:%s:%s", in->config->node, in->config->instance);
+    json_t *helper = json_sprintf(REGISTRATION_ID, in->config->node, in->config->instance);
     return with_end(in,
         json_pack("{s:o, s:s, s:o, s:s}", "CheckID", json_sprintf("%s:helper", id), "Name", "svcreg helper",
             "AliasService", helper, "Status", "passing"));

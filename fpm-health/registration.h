@@ -4,6 +4,9 @@
 
 #include "instance.h"
 
+/* The ID of the service `svcreg`, of a node and an instance. Its pools' begin so, with a colon and their name behind it. */
+#define REGISTRATION_ID "svcreg:%s:%s"
+
 /*
  * How often Consul is told that nothing has changed, of a pool or, where that is NULL, of the helper itself. Few pools: as
  * configured. More would keep the agent busy, which looks through all that it has for each heartbeat: then the helper's alone

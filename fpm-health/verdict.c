@@ -29,7 +29,7 @@ bool verdict_may_ping(const struct sample *s)
  */
 static void follow_crowd(const struct sample *s, struct history *h, int64_t now_ms)
 {
-    bool late = h->looked_ms && now_ms - h->looked_ms >= LOOK_LATE_MS;
+    bool late = h->looked_ms && now_ms - h->looked_ms >= STANDSTILL_MS;
     h->looked_ms = now_ms;
     if (crowded(s)) {
         h->relieved_ms = 0;

@@ -114,8 +114,7 @@ def pulled(directory, count, rounds, kind):
 def aliased(directory, count, rounds):
     """At rest, and what one turn of the service that all are aliases of takes: CPU seconds, seconds."""
     with fresh(directory, "alias") as agent:
-        log = directory / "alias" / "consul.log"
-        until(lambda: "Synced node info" in log.read_text(), 10, "the agent has told its catalog of itself")
+        agent.wait_synced()
         heart = {"ID": "heart", "Name": "heart", "Check": {"CheckID": "heart:c", "TTL": "60s", "Status": "passing"}}
         agent.put("/v1/agent/service/register", heart)
         register(agent, count, lambda _: {"AliasService": "heart"})

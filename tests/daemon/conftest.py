@@ -1,11 +1,18 @@
 """The daemon's tests use the fixtures that all tests with real servers share, and start the daemon as a person does."""
 
 import os
+import re
 import subprocess
 
 import pytest
 from support.fixtures import closed_consul, consul, module_directory, own_consul, workdir  # noqa: F401
 from support.helper import BIN, assert_sane, end
+
+
+@pytest.fixture
+def service(request):
+    """A name in the catalog that no other test uses."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-")[-50:]
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ def fpm(module_directory):
         yield fpm
 
 
-@pytest.fixture
-def service(request):
-    return request.node.name.replace("_", "-").replace("[", "-").rstrip("]")[:60]
-
-
 def helper_for(workdir, fpm, service, url, **more):
     pool = {"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": 5, "service": service, **more}
     return Helper(workdir, [pool], node=service, consul={"url": url})

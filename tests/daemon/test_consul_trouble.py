@@ -28,11 +28,6 @@ def fpm(module_directory):
 
 
 @pytest.fixture
-def service(request):
-    return re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-")[-50:]
-
-
-@pytest.fixture
 def proxy(workdir, consul):
     with Toxiproxy(workdir, consul.port) as proxy:
         yield proxy

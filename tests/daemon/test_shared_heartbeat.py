@@ -1,7 +1,6 @@
 """More pools than a few share the helper's heartbeat: each has a check that is an alias of the service `svcreg`."""
 
 import json
-import re
 import signal
 import time
 from urllib.parse import unquote
@@ -30,22 +29,12 @@ def fpm(module_directory):
         yield fpm
 
 
-@pytest.fixture
-def service(request):
-    return re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-")[-50:]
-
-
 def pools_of(fpm, service, count):
     return [{"name": f"p{i}", "listen": fpm.listen(), "service": service} for i in range(count)]
 
 
 def helper_for(workdir, fpm, service, url, count=MANY):
     return Helper(workdir, pools_of(fpm, service, count), node=service, consul={"url": url})
-
-
-def registrations(fake):
-    bodies = [json.loads(body) for _, path, _, body in list(fake.requests) if path.endswith("/register")]
-    return {body["ID"]: body for body in bodies}
 
 
 def beats(fake):
@@ -65,7 +54,7 @@ def test_what_is_registered_and_told(workdir, fpm, service, count):
         own, pool = f"svcreg:{service}:test", f"svcreg:{service}:test:p7"
         ttl_of = lambda body: float(body["Check"]["TTL"].removesuffix("ms")) / 1000  # noqa: E731
         until(lambda: beats(fake).get(f"{own}:ttl", 0) >= BEATS, 10, "the helper's heartbeats")
-        known, told = registrations(fake), beats(fake)
+        known, told = {id: json.loads(body) for id, body in fake.registrations().items()}, beats(fake)
         assert len(known) == count + 1
         of_a_pool = told[f"{pool}:ttl"]
         if count == MANY:
@@ -83,7 +72,7 @@ def test_the_helper_itself_is_told_of_first(workdir, fpm, service):
     """Else the aliases of what is registered before it turn, and turn back."""
     own, count = f"svcreg:{service}:test", 5 * IN_FLIGHT
     with FakeConsul(lambda *_: GOOD) as fake, helper_for(workdir, fpm, service, fake.url, count):
-        until(lambda: len(registrations(fake)) == count + 1, 10, "all are registered")
+        until(lambda: len(fake.registrations()) == count + 1, 10, "all are registered")
         sent = [(unquote(path), body) for method, path, _, body in list(fake.requests) if method == "PUT"]
     assert own in [json.loads(body)["ID"] for path, body in sent[:IN_FLIGHT] if path.endswith("/register")]
     assert f"/v1/agent/check/update/{own}:ttl" in [path for path, _ in sent[: 3 * IN_FLIGHT]]

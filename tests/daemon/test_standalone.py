@@ -24,11 +24,6 @@ def fpm(workdir):
         yield fpm
 
 
-@pytest.fixture
-def service(request):
-    return request.node.name.replace("_", "-").replace("[", "-").rstrip("]")[:60]
-
-
 def test_one_command_serves_and_with_consul_registers(workdir, fpm, consul, serve, service):
     port = free_port()
     run_dir = str(workdir / "run")

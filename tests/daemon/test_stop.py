@@ -46,12 +46,6 @@ def pool_of(fpm, **more):
 
 
 @pytest.fixture
-def service(request):
-    """A service name of the test's own: they share one Consul."""
-    return request.node.name.replace("_", "-")[:60]
-
-
-@pytest.fixture
 def helper(workdir, board, fpm, consul, service):
     pools = [pool_of(fpm, service=service)]
     with Helper(workdir, pools, board, node=service, consul={"url": consul.url}) as helper:

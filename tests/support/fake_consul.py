@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import json
 import threading
 import time
 
@@ -62,6 +63,11 @@ class FakeConsul:
 
     def asked(self, part):
         return [r for r in self.requests if part in r[1]]
+
+    def registrations(self):
+        """-> ID: the last registration of it that was sent, as text"""
+        bodies = [body.decode() for _, path, _, body in list(self.requests) if path.endswith("/register")]
+        return {json.loads(body)["ID"]: body for body in bodies}
 
     def took(self, part):
         """Whether a request for such a path was answered as a good Consul does."""

@@ -66,14 +66,14 @@ static void after_a_standstill_there_is_a_look_before_anybody_is_served(void **s
 {
     struct loop_timer look = {.fire = on_look}, beat = {.fire = on_beat};
     (void)state;
-    assert_string_equal(turn_after(LOOP_LATE_MS, &look, &beat), "lrb");
+    assert_string_equal(turn_after(STANDSTILL_MS, &look, &beat), "lrb");
 }
 
 static void a_standstill_without_anything_to_look_at_changes_nothing(void **state)
 {
     struct loop_timer beat = {.fire = on_beat};
     (void)state;
-    assert_string_equal(turn_after(LOOP_LATE_MS, NULL, &beat), "rb");
+    assert_string_equal(turn_after(STANDSTILL_MS, NULL, &beat), "rb");
 }
 
 int main(void)

@@ -249,11 +249,11 @@ static void a_crowd_met_after_a_time_without_a_look_is_saturation_at_once(void *
     struct sample calm = serving(), full = crowded();
     (void)state;
     assert_int_equal(judge(&h, &calm, 1000).state, BOARD_HEALTHY);
-    assert_int_equal(judge(&h, &full, 999 + LOOK_LATE_MS).state, BOARD_HEALTHY);
-    assert_int_equal(judge(&h, &calm, 1000 + LOOK_LATE_MS).state, BOARD_HEALTHY);
-    assert_string_equal(judge(&h, &full, 1000 + 2 * LOOK_LATE_MS).reason, "saturated");
-    assert_int_equal(judge(&h, &calm, 1001 + 2 * LOOK_LATE_MS).state, BOARD_DEGRADED);
-    assert_int_equal(judge(&h, &calm, 1001 + 2 * LOOK_LATE_MS + SATURATED_CLEAR_MS).state, BOARD_HEALTHY);
+    assert_int_equal(judge(&h, &full, 999 + STANDSTILL_MS).state, BOARD_HEALTHY);
+    assert_int_equal(judge(&h, &calm, 1000 + STANDSTILL_MS).state, BOARD_HEALTHY);
+    assert_string_equal(judge(&h, &full, 1000 + 2 * STANDSTILL_MS).reason, "saturated");
+    assert_int_equal(judge(&h, &calm, 1001 + 2 * STANDSTILL_MS).state, BOARD_DEGRADED);
+    assert_int_equal(judge(&h, &calm, 1001 + 2 * STANDSTILL_MS + SATURATED_CLEAR_MS).state, BOARD_HEALTHY);
 }
 
 static void weight_follows_idle_capacity_in_steps(void **state)
