@@ -18,8 +18,6 @@ from support import fcgi
 # Half of the requests take 300 ms, half are POST: what the figures of the classic stack were measured with.
 MIXED = "get=3,post=3,get-300=5,post-300=5,get-close=1,post-close=1,get-large=1"
 QUICK = "get=4,post=4,get-300=1,post-300=1,get-close=1,post-close=1,get-large=1"
-HOLD_S = 5  # so long a fault lasts that is not over at once
-FULL_HOLD_S = 15
 
 
 @dataclass(frozen=True)

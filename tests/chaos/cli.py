@@ -13,10 +13,12 @@ from cases import CASES
 from experiment import perform
 from judge import show, void
 from lab import Laboratory
+from results import Results
 from stacks import STACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "chaos"
+PUBLISHED = ROOT / "docs" / "failover" / "runs.jsonl"  # of the full set
 REPEATS, FULL_REPEATS = 3, 20
 LONG = {"starved": 1}  # of the full set: takes ten minutes by itself
 SHORT_REPEATS = {"scale": 1, "wipe": 2}  # of the short set: those that take long; a control once
@@ -103,7 +105,7 @@ def tell(case, repeat, result):
     return good
 
 
-def run(cases, options, directory):
+def run(cases, options, directory, results):
     """-> the names of the cases that are not as they should be"""
     runner, bad = Runner(options.full, directory), []
     try:
@@ -112,9 +114,7 @@ def run(cases, options, directory):
                 say(f"{case.name}: skipped: {case.skip}")
                 continue
             for repeat in range(repeats_of(case, options.repeats, options.full)):
-                kept = directory / case.name / f"{repeat}.json"
-                recall = options.resume and kept.exists()
-                result = report.recall(kept, case) if recall else runner.perform(case, repeat)
+                result = results.find(case, repeat) or results.add(runner.perform(case, repeat), repeat)
                 if not tell(case, repeat, result) and case.name not in bad:
                     bad.append(case.name)
     finally:
@@ -143,13 +143,15 @@ def main(arguments):
             print(f"{case.name:22} {case.kind:10} {'short' if case.short else '':6} {case.about}")
         return 0
     directory = RESULTS / ("full" if options.full else "short")
+    results = Results(PUBLISHED if options.full else directory / "runs.jsonl")
     cases = chosen(options.cases, options.full)
     if not options.resume:
+        results.forget({case.name for case in cases})
         for case in cases:
             shutil.rmtree(directory / case.name, ignore_errors=True)
-    bad = run(cases, options, directory)
+    bad = run(cases, options, directory, results)
     if options.report:
-        report.write(directory, ROOT / "docs" / "failover.md")
+        report.write(results, ROOT / "docs" / "failover.md")
         say("docs/failover.md is written")
     say(f"{len(cases) - len(bad)} of {len(cases)} cases as promised" + (f"; not: {', '.join(bad)}" if bad else ""))
     return 1 if bad else 0

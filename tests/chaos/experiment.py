@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import judge
+from cases import QUICK
 from lab import Load, get
 from support.waiting import until
 from watch import back, left, serving
@@ -21,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SVCREG_CHAOS_LOAD", ROOT / "build" / "chaos" / "load"))
 WARM_S = 1.5  # load before the case begins
 SETTLE_S = 1.5  # load after all is well again
+HOLD_S, FULL_HOLD_S = 5, 15  # so long a fault lasts that is not over at once
 PLANNED_REQUESTS = 5000  # of a planned change with --full: 100,000 in 20 cycles
+FILL_RATE = 180  # what is missing of them follows at this rate, beside the case's own
 WHOLE_S, FULL_WHOLE_S = 30, 90  # so long a case may take to be well again; who is missing then is missing
 ELECTION_S = 30
 
@@ -31,7 +34,7 @@ class Experiment:
 
     def __init__(self, lab, case, repeat, full, directory):
         self.lab, self.case, self.repeat, self.full = lab, case, repeat, full
-        self.hold_s = 15 if full else 5
+        self.hold_s = FULL_HOLD_S if full else HOLD_S
         self.directory = Path(directory)
         self.files = []
         self.victims, self.returning = (), ()
@@ -100,8 +103,10 @@ class Experiment:
             with contextlib.suppress(AssertionError):
                 self.lab.wait_whole(self.case.nodes, FULL_WHOLE_S if self.full else WHOLE_S)
             time.sleep(SETTLE_S)
-            if self.full and self.case.planned:
-                time.sleep(max(0.0, begin + PLANNED_REQUESTS / self.case.rate - time.monotonic()))
+            missing = PLANNED_REQUESTS - (time.monotonic() - begin) * self.case.rate
+            if self.full and self.case.planned and missing > 0:
+                with self.burst(FILL_RATE, QUICK, missing / (FILL_RATE + self.case.rate)):
+                    pass
         finally:
             load.stop()
         seen = self.seen()

@@ -16,7 +16,7 @@ from stacks import ROOT
 from support.waiting import until
 from watch import BalancerWatch, ConsulWatch
 
-PROJECT = "svcregchaos"
+PROJECT = os.environ.get("SVCREG_CHAOS_PROJECT", "svcregchaos")
 START_S = 60
 COMMAND_S = 180
 TAG = os.environ.get("SVCREG_TAG", "latest")

@@ -1,14 +1,10 @@
-"""The table of docs/failover.md, made of the results of all runs."""
+"""The tables of docs/failover.md, made of the results of all runs."""
 
-import json
-import os
-import platform
-import re
 import statistics
-from pathlib import Path
+from collections import Counter
 
 from cases import CASES
-from judge import broken, show
+from judge import show
 
 LATE_S = 0.1  # worth a word: what is slow then may be so of the machine's own
 BEGIN, END = "<!-- figures: written by script/chaos --report -->", "<!-- end of figures -->"
@@ -56,22 +52,6 @@ def spread(values):
     return texts[0] if len(set(texts)) == 1 else "/".join(texts)
 
 
-def recall(file, case):
-    """-> a result that was kept, held against what is promised now"""
-    result = json.loads(file.read_text())
-    return result | {"broken": broken(result["figures"], case.promise)}
-
-
-def read(directory):
-    """-> {case name: its results}, in the order of the cases"""
-    found = {}
-    for name, case in CASES.items():
-        files = sorted(Path(directory, name).glob("*.json"), key=lambda file: int(file.stem))
-        if files:
-            found[name] = [recall(file, case) for file in files]
-    return found
-
-
 def row(case, results):
     figures = [result["figures"] for result in results]
 
@@ -107,22 +87,25 @@ def table(results, kind):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) if rows else "Not run."
 
 
-def machine():
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cpu = model[1] if model else platform.machine()
-    return f"{os.cpu_count()} CPUs ({cpu}), {memory_gb:.0f} GB, Linux {platform.release()}"
+def where_and_when(runs):
+    """On which machines, and on which days, of which revisions."""
+    machines = Counter(run["machine"] for run in runs).most_common()
+    told = machines[0][0] if len(machines) == 1 else "; ".join(f"{name} ({count} runs)" for name, count in machines)
+    days = sorted({run["when"][:10] for run in runs})
+    revisions = list(dict.fromkeys(run["revision"] for run in sorted(runs, key=lambda run: run["when"])))
+    return (
+        f"Measured on {told}, everything on that one machine, {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
+        f"{len(runs)} runs, of {', '.join(f'`{revision}`' for revision in revisions)}."
+    )
 
 
 def render(results):
-    runs = sum(len(one) for one in results.values())
-    duplicates = sum(result["figures"]["duplicates"] for one in results.values() for result in one)
-    ghosts = sum(
-        result["figures"]["ghosts"] for name, one in results.items() if not CASES[name].control for result in one
-    )
-    late = max((result["figures"]["generator_late"] for one in results.values() for result in one), default=0.0)
+    runs = [run for one in results.values() for run in one]
+    duplicates = sum(run["figures"]["duplicates"] for run in runs)
+    ghosts = sum(run["figures"]["ghosts"] for run in runs if not CASES[run["case"]].control)
+    late = max((run["figures"]["generator_late"] for run in runs), default=0.0)
     parts = [
-        f"Measured on {machine()}, everything on that one machine; {runs} runs. "
+        f"{where_and_when(runs) if runs else 'Not measured.'} "
         f"POSTs done twice: {duplicates}; ghosts left by ours: {ghosts}. "
         f"The load generator itself was at most {show(late)} s late.",
         "Where there are three figures they are minimum/median/maximum over the runs of a case.",
@@ -136,8 +119,8 @@ def render(results):
     return "\n\n".join(parts)
 
 
-def write(directory, page):
+def write(results, page):
     text = page.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{render(read(directory))}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{render(results.by_case())}\n\n{END}{after}")

@@ -1,6 +1,5 @@
 """The gate: each promise is broken by just what breaks it, and the report says so."""
 
-import json
 from dataclasses import replace
 
 import cli
@@ -8,6 +7,7 @@ import judge
 import pytest
 import report
 from cases import CASES, CUT_OFF, DIED, PLANNED, SILENT
+from results import Results
 
 FAULT = 1000.0
 
@@ -141,13 +141,47 @@ def test_a_run_that_was_slow_as_the_whole_machine_was_is_void(monkeypatch, tmp_p
     assert len(performed) == runs
 
 
-def test_the_page_keeps_what_is_around_the_figures(tmp_path):
+@pytest.fixture
+def results(tmp_path):
+    return Results(tmp_path / "published" / "runs.jsonl")
+
+
+def stopped(**more):
+    return {"case": "stop", "figures": judge.figures(seen(out_of_consul=[0.1], out_of_balancer=[0.2])) | more}
+
+
+def test_the_page_keeps_what_is_around_the_figures(tmp_path, results):
     page = tmp_path / "failover.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    result = {"case": "stop", "figures": judge.figures(seen(out_of_consul=[0.1], out_of_balancer=[0.2])), "broken": []}
-    (tmp_path / "stop").mkdir()
-    (tmp_path / "stop" / "0.json").write_text(json.dumps(result))
-    report.write(tmp_path, page)
+    for repeat in range(2):
+        results.add(stopped(), repeat)
+    report.write(results, page)
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| `docker stop` of one node, and its start (`stop`) | 1 |" in text
+    assert "; 2 runs, of `" in text
+    assert "| `docker stop` of one node, and its start (`stop`) | 2 |" in text
+
+
+def test_a_page_without_runs_says_so(tmp_path, results):
+    page = tmp_path / "failover.md"
+    page.write_text(f"{report.BEGIN}{report.END}")
+    report.write(results, page)
+    assert "Not measured." in page.read_text()
+
+
+def test_a_run_that_was_had_is_found_again_and_held_against_the_promise_of_today(results):
+    case = CASES["stop"]
+    assert results.find(case, 0) is None
+    results.add(stopped(), 0)
+    results.add({"case": "stop", "figures": None, "broken": ["could not be had"]}, 1)
+    results.add(stopped(failed_other=1), 2)
+    assert results.find(case, 0)["broken"] == []
+    assert results.find(case, 1) is None
+    assert results.find(case, 2)["broken"] == ["other requests failed: 1, promised 0"]
+
+
+def test_only_the_runs_of_the_named_cases_are_forgotten(results):
+    results.add(stopped(), 0)
+    results.add(stopped() | {"case": "reload"}, 0)
+    results.forget({"stop"})
+    assert list(results.by_case()) == ["reload"]

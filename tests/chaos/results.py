@@ -1,0 +1,76 @@
+"""The figures of each run that was had: a line of JSON each. Those of the full set are published beside the table."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from cases import CASES
+from judge import broken
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cpu = model[1] if model else platform.machine()
+    return f"{os.cpu_count()} CPUs ({cpu}), {memory_gb:.0f} GB, Linux {platform.release()}"
+
+
+def revision():
+    """What is under test, as git knows it; without git the version."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True
+    ).stdout
+    return told.strip() or (ROOT / "VERSION").read_text().strip()
+
+
+class Results:
+    """Several runs of script/chaos may add to the same file; only one may forget."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def all(self):
+        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+
+    def find(self, case, repeat):
+        """-> a run that was had, held against what is promised now; None if it was not"""
+        found = [run for run in self.all() if (run["case"], run["repeat"]) == (case.name, repeat)]
+        return held(found[-1]) if found else None
+
+    def by_case(self):
+        """-> {case name: its runs}, in the order of the cases"""
+        runs = sorted(self.all(), key=lambda run: run["repeat"])
+        found = {name: [held(run) for run in runs if run["case"] == name] for name in CASES}
+        return {name: own for name, own in found.items() if own}
+
+    def forget(self, names):
+        kept = [run for run in self.all() if run["case"] not in names]
+        if self.file.exists():
+            self.file.write_text("".join(map(line, kept)))
+
+    def add(self, result, repeat):
+        """-> the result; one that could not be had is not kept"""
+        if result["figures"]:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            with self.file.open("a") as stream:
+                stream.write(line({
+                    "case": result["case"], "repeat": repeat, "when": when, "revision": revision(),
+                    "machine": machine(), "figures": result["figures"],
+                }))  # fmt: skip
+        return result
+
+
+def line(run):
+    figures = {name: round(value, 4) if isinstance(value, float) else value for name, value in run["figures"].items()}
+    return json.dumps(run | {"figures": figures}) + "\n"
+
+
+def held(run):
+    return run | {"broken": broken(run["figures"], CASES[run["case"]].promise)}
