@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import judge
-from cases import QUICK
 from lab import Load, get
 from support.waiting import until
 from watch import back, left, serving
@@ -24,7 +23,7 @@ WARM_S = 1.5  # load before the case begins
 SETTLE_S = 1.5  # load after all is well again
 HOLD_S, FULL_HOLD_S = 5, 15  # so long a fault lasts that is not over at once
 PLANNED_REQUESTS = 5000  # of a planned change with --full: 100,000 in 20 cycles
-FILL_RATE = 180  # what is missing of them follows at this rate, beside the case's own
+FILL_RATE, FILL_MIX = 300, "get=5,post=5,get-close=1,post-close=1,get-large=1"  # what is missing of them, beside the case's own
 WHOLE_S, FULL_WHOLE_S = 30, 90  # so long a case may take to be well again; who is missing then is missing
 ELECTION_S = 30
 
@@ -56,12 +55,16 @@ class Experiment:
         """From now on these nodes, else the victims, ought to come back."""
         self.healed_at, self.returning = time.time(), nodes or self.victims
 
-    def returns(self, *nodes):
-        """They come back by themselves: time to return counts from the fault."""
-        self.healed_at, self.returning = self.fault_at, nodes
+    def gone(self, *nodes):
+        """Waits until the balancer has taken them out since the fault."""
         until(
             lambda: all(left(self.lab.balancer_watch, node.name, self.fault_at) for node in nodes), 10, "they are out"
         )
+
+    def returns(self, *nodes):
+        """They come back by themselves: time to return counts from the fault."""
+        self.healed_at, self.returning = self.fault_at, nodes
+        self.gone(*nodes)
 
     def note(self, name, value):
         self.notes[name] = value
@@ -105,7 +108,7 @@ class Experiment:
             time.sleep(SETTLE_S)
             missing = PLANNED_REQUESTS - (time.monotonic() - begin) * self.case.rate
             if self.full and self.case.planned and missing > 0:
-                with self.burst(FILL_RATE, QUICK, missing / (FILL_RATE + self.case.rate)):
+                with self.burst(FILL_RATE, FILL_MIX, missing / (FILL_RATE + self.case.rate)):
                     pass
         finally:
             load.stop()

@@ -20,6 +20,7 @@ PROJECT = os.environ.get("SVCREG_CHAOS_PROJECT", "svcregchaos")
 START_S = 60
 COMMAND_S = 180
 TAG = os.environ.get("SVCREG_TAG", "latest")
+CLOCK = "/etc/faketimerc"
 
 
 def run(*command, check=True, timeout=COMMAND_S, **options):
@@ -272,6 +273,18 @@ class Laboratory:
     def control(self, node, verb):
         """Asks the node's helper to drain, undrain, …, the way `fpm-health` does."""
         node.inside("fpm-health", verb)
+
+    def set_clock(self, node, ahead_s):
+        """What tells time to the node's processes, tests/chaos/clock.yml, reads by how much it is wrong from a file."""
+        node.inside("sh", "-c", f"echo +{ahead_s} > /tmp/clock")
+        run("nsenter", "-t", node.pid, "-m", "mount", "--bind", "/tmp/clock", CLOCK)
+
+    def reset_clock(self, node):
+        run("nsenter", "-t", node.pid, "-m", "umount", CLOCK)
+
+    def clock(self, node):
+        """-> seconds since 1970, as the node's processes have it"""
+        return int(node.inside("date", "+%s"))
 
     # --- redis, which counts how often each POST was done
 

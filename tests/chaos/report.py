@@ -99,6 +99,13 @@ def where_and_when(runs):
     )
 
 
+def stops(results):
+    """How long `docker stop` itself took, in those cases that say so."""
+    took = {name: [run["figures"]["stop_took"] for run in runs] for name, runs in results.items() if "stop_took" in runs[0]["figures"]}
+    told = ", ".join(f"{spread(values)} (`{name}`)" for name, values in took.items())
+    return [f"`docker stop` itself took, in seconds: {told}."] if told else []
+
+
 def render(results):
     runs = [run for one in results.values() for run in one]
     duplicates = sum(run["figures"]["duplicates"] for run in runs)
@@ -116,7 +123,7 @@ def render(results):
         ("control", "Negative controls: each has to fail the gate of the case it repeats"),
     ):
         parts += [f"### {title}", table(results, kind)]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts + stops(results))
 
 
 def write(results, page):

@@ -26,6 +26,7 @@ class Stack:
 
 
 THREE = ("consul", "consul-2", "consul-3")
+FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 
 STACKS = {
     stack.name: stack
@@ -37,6 +38,13 @@ STACKS = {
             (CLUSTER[0], "compose/haproxy.yml", *CLUSTER[1:], "tests/chaos/haproxy.yml"),
             balancer="haproxy",
             watch="haproxy",
+            servers=THREE,
+        ),
+        Stack(
+            "clock",
+            "the same with nginx, and a wall clock of its own for each node",
+            (*CLUSTER, "tests/chaos/clock.yml"),
+            {"CHAOS_FAKETIME": FAKETIME},
             servers=THREE,
         ),
         Stack("single", "one Consul server for all, nginx", SINGLE),

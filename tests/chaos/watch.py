@@ -75,7 +75,10 @@ def node_of(service_id):
 
 
 class ConsulWatch(Watch):
-    """Asks one of the servers with a blocking query, another one as soon as that fails."""
+    """
+    Asks one of the servers with a blocking query, another one as soon as that fails. They ask their leader: a follower by itself
+    hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout).
+    """
 
     WAIT_S = 1
     SILENCE_S = 1  # beyond that: the server is lost
@@ -94,7 +97,7 @@ class ConsulWatch(Watch):
             self.connection = http.client.HTTPConnection(
                 addresses[self.turn % len(addresses)], 8500, timeout=self.WAIT_S + self.SILENCE_S
             )
-        path = f"/v1/health/service/web?stale=&index={self.index}&wait={self.WAIT_S}s"
+        path = f"/v1/health/service/web?index={self.index}&wait={self.WAIT_S}s"
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
         if answer.status != 200:
