@@ -94,8 +94,9 @@ enum {
     CONSUL_FEW_POOLS = 20,
     /* of more, the helper's heartbeat stands for all: when it is missed, all turn, and the agent has work for a second or two */
     CONSUL_SHARED_TTL_MS = 2500,
-    CONSUL_POOL_BEAT_MS = 30 * 1000, /* each is told all the same: so it shows when the agent has lost one */
-    CONSUL_POOL_TTL_MS = 90 * 1000,
+    /* each is told all the same, as often as an agent looks at the catalog: so it shows when the agent has lost one */
+    CONSUL_POOL_BEAT_MS = 60 * 1000,
+    CONSUL_POOL_TTL_MS = 3 * CONSUL_POOL_BEAT_MS,
     CONSUL_BEAT_TOGETHER = 64,  /* pools that are told at the same moment */
     CONSUL_BEAT_APART_MS = 500, /* between two such groups */
     CONSUL_LEFTOVERS_MAX = 1024,

@@ -16,6 +16,7 @@ from .report import Plot, Section
 
 SETTLED_S = 4  # start-up is over, and its memory given back
 WATCHED_S = 10
+MANY, TURN_S = 20, 60  # more pools than that are told to Consul once in so long, not each round alike
 ALONE, REGISTERED, WORKERS = KINDS = ("pools, Consul off", "pools, registered", "workers")
 
 
@@ -53,7 +54,13 @@ def idle(options, directory):
         for count in counts:
             for kind, server in each_kind(directory, count, agent):
                 time.sleep(SETTLED_S)
-                rows = watched(server, rounds, seconds)
+                if kind == REGISTERED and count > MANY and not options.quick:
+                    watched(
+                        server, 1, TURN_S
+                    )  # what follows the registrations, on an agent that still has work with them
+                    rows = watched(server, rounds, TURN_S)
+                else:
+                    rows = watched(server, rounds, seconds)
                 woken, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
                 uss, pss = (kb / 1024 for kb in memory_kb(server.pid)[:2])
                 name = f"{count:,} {kind if count > 1 else kind.replace('s', '', 1)}"

@@ -23,7 +23,10 @@ WARM_S = 1.5  # load before the case begins
 SETTLE_S = 1.5  # load after all is well again
 HOLD_S, FULL_HOLD_S = 5, 15  # so long a fault lasts that is not over at once
 PLANNED_REQUESTS = 5000  # of a planned change with --full: 100,000 in 20 cycles
-FILL_RATE, FILL_MIX = 300, "get=5,post=5,get-close=1,post-close=1,get-large=1"  # what is missing of them, beside the case's own
+FILL_RATE, FILL_MIX = (
+    300,
+    "get=5,post=5,get-close=1,post-close=1,get-large=1",
+)  # what is missing of them, beside the case's own
 WHOLE_S, FULL_WHOLE_S = 30, 90  # so long a case may take to be well again; who is missing then is missing
 ELECTION_S = 30
 

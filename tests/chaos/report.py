@@ -101,7 +101,11 @@ def where_and_when(runs):
 
 def stops(results):
     """How long `docker stop` itself took, in those cases that say so."""
-    took = {name: [run["figures"]["stop_took"] for run in runs] for name, runs in results.items() if "stop_took" in runs[0]["figures"]}
+    took = {
+        name: [run["figures"]["stop_took"] for run in runs]
+        for name, runs in results.items()
+        if "stop_took" in runs[0]["figures"]
+    }
     told = ", ".join(f"{spread(values)} (`{name}`)" for name, values in took.items())
     return [f"`docker stop` itself took, in seconds: {told}."] if told else []
 

@@ -16,7 +16,7 @@ from support.waiting import until
 
 FEW, MANY = 20, 21
 TTL_S, SHARED_TTL_S = 1.5, 2.5
-POOL_TTL_S = 90
+POOL_TTL_S = 180
 TURN_S = 1.0  # until every alias has turned, and the catalog knows
 BACK_S = 2.0
 BEATS = 6
