@@ -55,9 +55,7 @@ def idle(options, directory):
             for kind, server in each_kind(directory, count, agent):
                 time.sleep(SETTLED_S)
                 if kind == REGISTERED and count > MANY and not options.quick:
-                    watched(
-                        server, 1, TURN_S
-                    )  # what follows the registrations, on an agent that still has work with them
+                    watched(server, 1, TURN_S)  # the agent still has work with the registrations
                     rows = watched(server, rounds, TURN_S)
                 else:
                     rows = watched(server, rounds, seconds)

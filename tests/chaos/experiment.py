@@ -23,10 +23,8 @@ WARM_S = 1.5  # load before the case begins
 SETTLE_S = 1.5  # load after all is well again
 HOLD_S, FULL_HOLD_S = 5, 15  # so long a fault lasts that is not over at once
 PLANNED_REQUESTS = 5000  # of a planned change with --full: 100,000 in 20 cycles
-FILL_RATE, FILL_MIX = (
-    300,
-    "get=5,post=5,get-close=1,post-close=1,get-large=1",
-)  # what is missing of them, beside the case's own
+FILL_RATE = 300  # what is missing of them follows so fast, beside the case's own
+FILL_MIX = "get=5,post=5,get-close=1,post-close=1,get-large=1"
 WHOLE_S, FULL_WHOLE_S = 30, 90  # so long a case may take to be well again; who is missing then is missing
 ELECTION_S = 30
 

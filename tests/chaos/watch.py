@@ -76,8 +76,8 @@ def node_of(service_id):
 
 class ConsulWatch(Watch):
     """
-    Asks one of the servers with a blocking query, another one as soon as that fails. They ask their leader: a follower by itself
-    hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout).
+    Asks one of the servers with a blocking query, another one as soon as that fails. They ask their leader: a follower
+    by itself hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout).
     """
 
     WAIT_S = 1
