@@ -16,7 +16,7 @@ from .report import Plot, Section
 
 SETTLED_S = 4  # start-up is over, and its memory given back
 WATCHED_S = 10
-MANY, TURN_S = 20, 60  # more pools than that are told to Consul once in so long, not each round alike
+MANY, TURN_S = 20, 60  # more pools than that are told to Consul once in so long: the mean of a whole turn counts
 ALONE, REGISTERED, WORKERS = KINDS = ("pools, Consul off", "pools, registered", "workers")
 
 
@@ -44,7 +44,7 @@ def idle(options, directory):
         "Idle, and memory",
         "Nobody asks, no request runs; FPM is real, one worker a pool (or one pool with so many workers). Wake-ups are "
         "voluntary context switches. USS is what would be free without the process, PSS its share of what it has "
-        "mapped in.",
+        "mapped in. More than 20 registered pools are told to Consul once a minute: of them the mean of a minute is given.",
         ["", "wake-ups/s", "CPU, % of a core", "USS MB", "PSS MB"],
     )
     counts = (1, 10, 100) if options.quick else (1, 10, 100, 1000)
@@ -54,15 +54,17 @@ def idle(options, directory):
         for count in counts:
             for kind, server in each_kind(directory, count, agent):
                 time.sleep(SETTLED_S)
+                middle = statistics.median
                 if kind == REGISTERED and count > MANY and not options.quick:
                     watched(server, 1, TURN_S)  # the agent still has work with the registrations
-                    rows = watched(server, rounds, TURN_S)
+                    rows, middle = watched(server, rounds, TURN_S / rounds), statistics.mean
                 else:
                     rows = watched(server, rounds, seconds)
-                woken, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+                woken, cpu = (middle(column) for column in zip(*rows, strict=True))
                 uss, pss = (kb / 1024 for kb in memory_kb(server.pid)[:2])
                 name = f"{count:,} {kind if count > 1 else kind.replace('s', '', 1)}"
-                section.rows.append([name, *map(spread, zip(*rows, strict=True)), f"{uss:.2f}", f"{pss:.2f}"])
+                spreads = (spread(column, middle) for column in zip(*rows, strict=True))
+                section.rows.append([name, *spreads, f"{uss:.2f}", f"{pss:.2f}"])
                 plots["cpu"][kind].append((count, cpu))
                 plots["uss"][kind].append((count, uss))
                 judge(section, kind, count, woken, cpu, uss)

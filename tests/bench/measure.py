@@ -78,9 +78,9 @@ def brief(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def spread(values):
+def spread(values, middle=statistics.median):
     """`median (min–max)` of some rounds."""
     values = list(values)
     if len(values) == 1:
         return brief(values[0])
-    return f"{brief(statistics.median(values))} ({brief(min(values))}–{brief(max(values))})"
+    return f"{brief(middle(values))} ({brief(min(values))}–{brief(max(values))})"

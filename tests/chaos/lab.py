@@ -276,11 +276,9 @@ class Laboratory:
 
     def set_clock(self, node, ahead_s):
         """What tells time to the node's processes, tests/chaos/clock.yml, reads by how much it is wrong from a file."""
-        node.inside("sh", "-c", f"echo +{ahead_s} > /tmp/clock")
-        run("nsenter", "-t", node.pid, "-m", "mount", "--bind", "/tmp/clock", CLOCK)
-
-    def reset_clock(self, node):
-        run("nsenter", "-t", node.pid, "-m", "umount", CLOCK)
+        file = f"/tmp/clock{ahead_s}"
+        node.inside("sh", "-c", f"echo +{ahead_s} > {file}")
+        run("nsenter", "-t", node.pid, "-m", "mount", "--bind", file, CLOCK)
 
     def clock(self, node):
         """-> seconds since 1970, as the node's processes have it"""

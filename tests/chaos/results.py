@@ -12,6 +12,7 @@ from cases import CASES
 from judge import broken
 
 ROOT = Path(__file__).resolve().parents[2]
+UNDER_TEST = ("ext", "board", "fpm-health", "docker-images", "compose", "config.m4", "src-www")
 
 
 def machine():
@@ -21,12 +22,15 @@ def machine():
     return f"{os.cpu_count()} CPUs ({cpu}), {memory_gb:.0f} GB, Linux {platform.release()}"
 
 
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True).stdout.strip()
+
+
 def revision():
-    """What is under test, as git knows it; without git the version."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True
-    ).stdout
-    return told.strip() or (ROOT / "VERSION").read_text().strip()
+    """The newest change of what is under test, as git knows it; without git the version."""
+    changed = "+" if git("status", "--porcelain", "--", *UNDER_TEST) else ""
+    newest = git("log", "-1", "--format=%h", "--", *UNDER_TEST)
+    return newest + changed if newest else (ROOT / "VERSION").read_text().strip()
 
 
 class Results:
