@@ -44,7 +44,7 @@ def idle(options, directory):
         "Idle, and memory",
         "Nobody asks, no request runs; FPM is real, one worker a pool (or one pool with so many workers). Wake-ups are "
         "voluntary context switches. USS is what would be free without the process, PSS its share of what it has "
-        "mapped in. More than 20 registered pools are told to Consul once a minute: of them the mean of a minute is given.",
+        "mapped in. More than 20 registered pools are told to Consul once a minute: the mean of one is given.",
         ["", "wake-ups/s", "CPU, % of a core", "USS MB", "PSS MB"],
     )
     counts = (1, 10, 100) if options.quick else (1, 10, 100, 1000)
