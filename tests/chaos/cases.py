@@ -154,8 +154,11 @@ def storm(experiment):
 def leave(experiment):
     node = experiment.victim()
     experiment.fault(node)
-    node.inside("consul", "leave", check=False)  # an agent may be gone before it has answered
-    experiment.gone(node)
+    said = node.inside("consul", "leave", check=False)  # an agent may be gone before it has answered
+    try:
+        experiment.gone(node)
+    except AssertionError as error:
+        raise RuntimeError(f"the agent did not leave; consul leave said: {said}") from error
     experiment.healed()
 
 

@@ -184,7 +184,6 @@ def perform(lab, case, repeat, full, directory):
         "timelines": experiment.timelines(),
     }
     if result["broken"]:
-        logs = directory / f"{repeat}.log"
-        logs.write_text(lab.compose("logs", "--no-color", "--timestamps", "--tail=300", check=False))
+        lab.keep_logs(directory / f"{repeat}.log")
     (directory / f"{repeat}.json").write_text(json.dumps(result, indent=1))
     return result

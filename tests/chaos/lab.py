@@ -18,6 +18,7 @@ from watch import BalancerWatch, ConsulWatch
 
 PROJECT = os.environ.get("SVCREG_CHAOS_PROJECT", "svcregchaos")
 START_S = 60
+DOWN_S = 20
 COMMAND_S = 180
 TAG = os.environ.get("SVCREG_TAG", "latest")
 CLOCK = "/etc/faketimerc"
@@ -88,6 +89,8 @@ def inspect(ids):
 
 
 class Laboratory:
+    own = f"label=com.docker.compose.project={PROJECT}"
+
     def __init__(self, stack):
         self.stack = stack
         self.consul_watch = self.balancer_watch = self.registrar = None
@@ -108,6 +111,9 @@ class Laboratory:
     def compose(self, *arguments, check=True):
         command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
         return run(*command, *arguments, check=check, env=self.environment)
+
+    def keep_logs(self, file):
+        file.write_text(self.compose("logs", "--no-color", "--timestamps", "--tail=300", check=False))
 
     def deploy(self, *arguments, **variables):
         """Runs script/deploy; -> its exit status and what it said"""
@@ -140,7 +146,13 @@ class Laboratory:
             if part:
                 part.stop()
         self.consul_watch = self.balancer_watch = self.registrar = None
+        until(self.is_down, DOWN_S, "the stack is down", every=1)
+
+    def is_down(self):
+        """Takes down what is there; a network that still seems to be used keeps docker-compose from removing the volumes."""
         self.compose("down", "-v", "-t", "0", "--remove-orphans", check=False)
+        lists = (("ps", "-aq"), ("network", "ls", "-q"), ("volume", "ls", "-q"))
+        return not any(docker(*words, "-f", self.own).split() for words in lists)
 
     def ensure(self, nodes):
         """As many nodes as that, all of them serving."""
@@ -157,8 +169,7 @@ class Laboratory:
 
     def containers(self, service, every=False):
         label = f"label=com.docker.compose.service={service}"
-        project = f"label=com.docker.compose.project={PROJECT}"
-        found = docker("ps", "-q", "--no-trunc", *(["-a"] if every else []), "-f", label, "-f", project).split()
+        found = docker("ps", "-q", "--no-trunc", *(["-a"] if every else []), "-f", label, "-f", self.own).split()
         return inspect(found)
 
     def container(self, service):
