@@ -149,7 +149,7 @@ class Laboratory:
         until(self.is_down, DOWN_S, "the stack is down", every=1)
 
     def is_down(self):
-        """Takes down what is there; a network that still seems to be used keeps docker-compose from removing the volumes."""
+        """Takes down what is there; a network that seems to be in use keeps docker-compose from removing volumes."""
         self.compose("down", "-v", "-t", "0", "--remove-orphans", check=False)
         lists = (("ps", "-aq"), ("network", "ls", "-q"), ("volume", "ls", "-q"))
         return not any(docker(*words, "-f", self.own).split() for words in lists)
