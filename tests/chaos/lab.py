@@ -149,10 +149,12 @@ class Laboratory:
         until(self.is_down, DOWN_S, "the stack is down", every=1)
 
     def is_down(self):
-        """Takes down what is there; a network that seems to be in use keeps docker-compose from removing volumes."""
+        """Takes down what is there. Where Docker holds a network for used, docker-compose leaves the volumes too."""
         self.compose("down", "-v", "-t", "0", "--remove-orphans", check=False)
-        lists = (("ps", "-aq"), ("network", "ls", "-q"), ("volume", "ls", "-q"))
-        return not any(docker(*words, "-f", self.own).split() for words in lists)
+        volumes = docker("volume", "ls", "-q", "-f", self.own).split()
+        if volumes:
+            docker("volume", "rm", *volumes, check=False)
+        return not docker("ps", "-aq", "-f", self.own) and not docker("volume", "ls", "-q", "-f", self.own)
 
     def ensure(self, nodes):
         """As many nodes as that, all of them serving."""
