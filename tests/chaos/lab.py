@@ -191,16 +191,21 @@ class Laboratory:
         mounts = json.loads(docker("inspect", "-f", "{{json .Mounts}}", server.id))
         return next(mount["Source"] for mount in mounts if mount["Destination"] == "/var/lib/consul")
 
-    def consul_is_well(self, nodes):
-        """Whether each server knows the leader, and holds all members for alive."""
+    def consul_lacks(self, nodes):
+        """-> what a server has not: a leader, or a member that it holds for alive; empty: all is well"""
         addresses = self.server_addresses()
         members = len(self.stack.servers) + (nodes if self.stack.agents else 0)
-        try:
-            return len(addresses) == len(self.stack.servers) and all(
-                get(address, 8500, "/v1/status/leader") != b'""' and alive(address) == members for address in addresses
-            )
-        except (OSError, http.client.HTTPException):
-            return False
+        if len(addresses) < len(self.stack.servers):
+            return "servers"
+        for address in addresses:
+            try:
+                if get(address, 8500, "/v1/status/leader") == b'""':
+                    return f"a leader that {address} knows"
+                if alive(address) != members:
+                    return f"members at {address}: {alive(address)} of {members}"
+            except (OSError, http.client.HTTPException) as error:
+                return f"an answer of {address}: {error}"
+        return ""
 
     def leader(self):
         """-> the server that leads"""
@@ -215,18 +220,22 @@ class Laboratory:
 
         begin = time.time()
 
-        def whole():
+        def lacks():
             expected = {node.name for node in self.nodes()}
-            return (
-                len(expected) == nodes
-                and begin < min(self.consul_watch.looked_at, self.balancer_watch.looked_at)
-                and self.consul_watch.known() == expected
-                and self.consul_watch.serving() == expected
-                and self.balancer_watch.serving() == expected
-                and self.consul_is_well(nodes)
-            )
+            if len(expected) != nodes:
+                return f"nodes: {len(expected)} of {nodes}"
+            if begin >= min(self.consul_watch.looked_at, self.balancer_watch.looked_at):
+                return "a look"
+            seen = (self.consul_watch.known(), self.consul_watch.serving(), self.balancer_watch.serving())
+            if any(one != expected for one in seen):
+                known, passing, serving = map(len, seen)
+                return f"a node of {nodes}: {known} are in Consul, {passing} pass, {serving} serve"
+            return self.consul_lacks(nodes)
 
-        until(whole, timeout, f"{nodes} nodes are in Consul and in {self.stack.balancer}", every=0.1)
+        try:
+            until(lambda: not lacks(), timeout, f"{nodes} nodes are in Consul and in {self.stack.balancer}", every=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it lacks {lacks() or 'nothing now'}") from error
 
     def said(self, text, since):
         """-> how many lines of the nodes' logs since that moment hold the text"""
