@@ -126,8 +126,10 @@ void helper_judge(void *helper, struct pool *pool)
 {
     struct helper *h = helper;
     bool fits = sampler_board_fits(&h->in, &h->board), span_over = !pool && span_is_over(&h->in, h->loop.now_ms);
-    for (size_t i = 0; i < h->in.pool_count; i++) {
-        if (!pool || pool == h->in.pools[i]) {
+    if (pool) {
+        follow_pool(h, pool, fits, span_over);
+    } else {
+        for (size_t i = 0; i < h->in.pool_count; i++) {
             follow_pool(h, h->in.pools[i], fits, span_over);
         }
     }

@@ -109,8 +109,10 @@ static void finish_sample(const struct sampler *s, struct pool *p)
 
 void sampler_finish_look(struct sampler *s, struct pool *pool)
 {
-    for (size_t i = 0; i < s->in->pool_count; i++) {
-        if (!pool || pool == s->in->pools[i]) {
+    if (pool) {
+        finish_sample(s, pool);
+    } else {
+        for (size_t i = 0; i < s->in->pool_count; i++) {
             finish_sample(s, s->in->pools[i]);
         }
     }
