@@ -72,7 +72,7 @@ def stops_untold(n, record_property, called):
     """Stops a node that clients go on to ask until it is gone, again and again; returns how many each stop lost."""
     lost, turned_away = [], 0
     for _ in range(20 if FULL else 3):
-        with n, Load(n.listen(), n.page, CLIENTS, "ms=100") as load:
+        with n, Load(n.listen(), n.page, CLIENTS, "ms=5") as load:
             if called == "with":
                 n.wait_state("healthy")
             until(lambda load=load: load.answered > 3 * CLIENTS, 10, "a load")
@@ -98,7 +98,7 @@ def test_who_connects_at_the_last_moment_is_refused_or_answered(node, record_pro
 def test_without_svcreg_who_connects_at_the_last_moment_is_lost(node, record_property):
     pools = {"web": {"pm.max_children": WORKERS, "listen": f"127.0.0.1:{free_port()}"}}
     n = node(pools=pools, top={"process_control_timeout": "10s"}, ini={"svcreg.enabled": "0"})
-    n.page = n.script("page.php", "<?php usleep(100000); echo 'well';")
+    n.page = n.script("page.php", "<?php usleep(5000); echo 'well';")
     assert sum(stops_untold(n, record_property, "without")) > 0
 
 
