@@ -38,7 +38,7 @@ if test "$PHP_SVCREG" != "no"; then
   PHP_SUBST([SVCREG_SHARED_LIBADD])
 
   PHP_NEW_EXTENSION([svcreg],
-    [ext/svcreg.c ext/settings.c ext/fpm_args.c ext/fpm_config.c ext/helper_config.c ext/helper.c ext/master.c ext/master_signals.c ext/identity.c ext/listening.c ext/say.c ext/worker.c ext/status.c board/board.c],
+    [ext/svcreg.c ext/settings.c ext/fpm_args.c ext/fpm_config.c ext/helper_config.c ext/helper.c ext/master.c ext/master_signals.c ext/identity.c ext/say.c ext/worker.c ext/status.c board/board.c],
     [$ext_shared],, [$svcreg_cflags -DZEND_ENABLE_STATIC_TSRMLS_CACHE=1])
   PHP_ADD_BUILD_DIR([$ext_builddir/ext])
   PHP_ADD_BUILD_DIR([$ext_builddir/board])

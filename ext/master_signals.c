@@ -1,5 +1,4 @@
 #include "php_svcreg.h"
-#include "listening.h"
 #include "master_signals.h"
 #include "master_state.h"
 #include "say.h"
@@ -13,8 +12,6 @@
 enum {
     CLAIM_TICK_MS = 5,       /* how often to look whether FPM has its signal handlers in place */
     DRAIN_TICK_MS = 10,      /* how often to look whether the drain is done */
-    SHUT_LEAST_MS = 50,      /* for handshakes that have begun */
-    SHUT_MOST_MS = 2000,     /* for those who wait inside */
     TICK_SIGNAL_FROM_MAX = 3 /* SIGRTMAX less this: PHP's own timers use SIGRTMIN */
 };
 
@@ -48,19 +45,6 @@ static void pass_to_fpm(int signo)
     master.fpm_handler(signo);
 }
 
-/* Before a stop is passed on; see listening.h. Without a timer nobody would. */
-static void shut_door(uint64_t now)
-{
-    if (!master.timer_made) {
-        pass_to_fpm(SIGQUIT);
-        return;
-    }
-    listening_shut();
-    master.stop = STOP_SHUT;
-    master.shut_ms = now;
-    set_timer(DRAIN_TICK_MS);
-}
-
 static void on_stop_signal(int signo)
 {
     if (getpid() != master.pid || master.stop != STOP_NONE) { /* a second one goes straight through */
@@ -70,7 +54,7 @@ static void on_stop_signal(int signo)
     uint64_t now = master_now_ms();
     struct board_header *h = board_header(&master.board);
     if (!helper_alive(&master.helper, now) || h->acked_generation != h->generation) {
-        shut_door(now); /* nobody could drain */
+        pass_to_fpm(SIGQUIT); /* nobody could drain */
         return;
     }
     master.stop = STOP_HELD;
@@ -82,7 +66,7 @@ static void on_stop_signal(int signo)
 
 static void on_reload_signal(int signo)
 {
-    if (getpid() == master.pid && (master.stop == STOP_HELD || master.stop == STOP_SHUT)) {
+    if (getpid() == master.pid && master.stop == STOP_HELD) {
         return; /* a reload would undo the stop that was asked for */
     }
     master.fpm_handler(signo);
@@ -151,16 +135,12 @@ static void keep_helper(uint64_t now)
 
 static void watch_stop(uint64_t now)
 {
-    if (master.stop == STOP_HELD) {
-        bool quiet = atomic_load(&board_header(&master.board)->stop) == BOARD_GO;
-        if (quiet || now >= master.stop_deadline_ms) {
-            shut_door(now);
-        }
-    } else if (master.stop == STOP_SHUT) {
-        uint64_t since = now - master.shut_ms;
-        if ((since >= SHUT_LEAST_MS && listening_empty()) || since >= SHUT_MOST_MS) {
-            pass_to_fpm(SIGQUIT); /* also for SIGTERM: QUIT lets running requests end */
-        }
+    if (master.stop != STOP_HELD) {
+        return;
+    }
+    bool quiet = atomic_load(&board_header(&master.board)->stop) == BOARD_GO;
+    if (quiet || now >= master.stop_deadline_ms) {
+        pass_to_fpm(SIGQUIT); /* also for SIGTERM: QUIT lets running requests end */
     }
 }
 
@@ -182,7 +162,7 @@ static void tick(void)
     if (!master.claimed && next > CLAIM_TICK_MS) {
         next = CLAIM_TICK_MS;
     }
-    if ((master.stop == STOP_HELD || master.stop == STOP_SHUT) && next > DRAIN_TICK_MS) {
+    if (master.stop == STOP_HELD && next > DRAIN_TICK_MS) {
         next = DRAIN_TICK_MS;
     }
     if (next != UINT64_MAX) {

@@ -12,8 +12,8 @@
 #include "helper.h"
 #include "identity.h"
 
-/* Whether a stop signal was seen, and what became of it: held for the drain, held with the door shut, passed to FPM. */
-enum stop { STOP_NONE, STOP_HELD, STOP_SHUT, STOP_PASSED };
+/* Whether a stop signal was seen, and what became of it. */
+enum stop { STOP_NONE, STOP_HELD, STOP_PASSED };
 
 /* `pid` tells whose words these are: a forked child has a copy that it must not act on. */
 struct master {
@@ -31,7 +31,6 @@ struct master {
     void (*fpm_handler)(int); /* FPM's, for QUIT, TERM and USR2 alike */
     enum stop stop;
     uint64_t stop_deadline_ms;
-    uint64_t shut_ms; /* since when the door is shut */
     uint64_t drain_timeout_ms;
 };
 

@@ -1,6 +1,5 @@
 #include "php_svcreg.h"
 #include "SAPI.h"
-#include "listening.h"
 #include "worker.h"
 
 #include <arpa/inet.h>
@@ -10,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { MAX_FD_LOOKED_AT = 65536 };
 
 struct worker svcreg_worker;
 
@@ -32,6 +33,19 @@ void worker_disown(void)
     svcreg_worker.joined = true; /* and never takes one of its own */
 }
 
+/* FPM closes all listening sockets in a worker but its pool's. No /proc: the worker may be in a chroot. */
+static int listening_fd(void)
+{
+    for (int fd = 0; fd < MAX_FD_LOOKED_AT; fd++) {
+        int listening = 0;
+        socklen_t length = sizeof listening;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
 /* The listening socket's address in the form of fpm_pool.listen; *port and *any tell a wildcard. */
 static bool own_listen(char *out, size_t bytes, unsigned *port, bool *any)
 {
@@ -46,8 +60,7 @@ static bool own_listen(char *out, size_t bytes, unsigned *port, bool *any)
 
     *port = 0;
     *any = false;
-    /* FPM closes all listening sockets in a worker but its pool's */
-    if (getsockname(listening_from(0), &a.sa, &length) == -1) {
+    if (getsockname(listening_fd(), &a.sa, &length) == -1) {
         return false;
     }
     switch (a.sa.sa_family) {

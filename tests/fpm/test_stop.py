@@ -10,7 +10,7 @@ from support import fcgi
 from support.clock import least
 from support.fpm import Held
 from support.load import Load
-from support.waiting import FULL, free_port, until
+from support.waiting import FULL, until
 
 CLIENTS, WORKERS = 12, 4
 
@@ -66,40 +66,6 @@ def test_without_svcreg_the_same_load_sees_the_loss(node, record_property, numbe
     n.page = n.script("page.php", "<?php usleep(300000); echo svcreg_node();")
     lost, _ = stops_under_load(n, number, record_property, "without")
     assert min(lost) >= WORKERS
-
-
-def stops_untold(n, record_property, called):
-    """Stops a node that clients go on to ask until it is gone, again and again; returns how many each stop lost."""
-    lost, turned_away = [], 0
-    for _ in range(20 if FULL else 3):
-        with n, Load(n.listen(), n.page, CLIENTS, "ms=5") as load:
-            if called == "with":
-                n.wait_state("healthy")
-            until(lambda load=load: load.answered > 3 * CLIENTS, 10, "a load")
-            n.send_signal(signal.SIGQUIT)
-            assert n.process.wait(10) == 0
-            load.join()
-        lost.append(sum(load.lost.values()))
-        turned_away += load.refused
-    text = f"{sum(lost)} requests lost over {len(lost)} stops, {min(lost)} to {max(lost)} each; {turned_away} refused"
-    print(f"{called} svcreg: {text}")
-    record_property(f"lost_untold_{called}_svcreg", text)
-    return lost
-
-
-def test_who_connects_at_the_last_moment_is_refused_or_answered(node, record_property):
-    """No load balancer was told, as when Consul is away."""
-    pools = {"web": {"pm.max_children": WORKERS, "listen": f"127.0.0.1:{free_port()}"}}
-    top = {"process_control_timeout": "10s"}
-    with_svcreg = node(pools=dict(pools), top=dict(top), ini={"svcreg.drain_timeout": "300ms"})
-    assert not any(stops_untold(with_svcreg, record_property, "with"))
-
-
-def test_without_svcreg_who_connects_at_the_last_moment_is_lost(node, record_property):
-    pools = {"web": {"pm.max_children": WORKERS, "listen": f"127.0.0.1:{free_port()}"}}
-    n = node(pools=pools, top={"process_control_timeout": "10s"}, ini={"svcreg.enabled": "0"})
-    n.page = n.script("page.php", "<?php usleep(5000); echo 'well';")
-    assert sum(stops_untold(n, record_property, "without")) > 0
 
 
 def test_an_idle_node_stops_quickly_and_is_deregistered_first(node, consul):
