@@ -60,10 +60,11 @@ def idle(options, directory):
                     rows, middle = watched(server, rounds, TURN_S / rounds), statistics.mean
                 else:
                     rows = watched(server, rounds, seconds)
-                woken, cpu = (middle(column) for column in zip(*rows, strict=True))
+                columns = list(zip(*rows, strict=True))
+                woken, cpu = map(middle, columns)
                 uss, pss = (kb / 1024 for kb in memory_kb(server.pid)[:2])
                 name = f"{count:,} {kind if count > 1 else kind.replace('s', '', 1)}"
-                spreads = (spread(column, middle) for column in zip(*rows, strict=True))
+                spreads = (spread(column, middle) for column in columns)
                 section.rows.append([name, *spreads, f"{uss:.2f}", f"{pss:.2f}"])
                 plots["cpu"][kind].append((count, cpu))
                 plots["uss"][kind].append((count, uss))

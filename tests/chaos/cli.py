@@ -84,9 +84,7 @@ class Runner:
             return perform(self.laboratory(case), case, repeat, self.full, self.directory / case.name)
         except (RuntimeError, AssertionError, OSError, ValueError, LookupError) as error:
             if self.lab:
-                directory = self.directory / case.name
-                directory.mkdir(parents=True, exist_ok=True)
-                self.lab.keep_logs(directory / f"{repeat}.log")
+                self.lab.keep_logs(self.directory / case.name / f"{repeat}.log")
             self.down()
             return {"case": case.name, "figures": None, "broken": [f"{type(error).__name__}: {error}"]}
 

@@ -113,6 +113,7 @@ class Laboratory:
         return run(*command, *arguments, check=check, env=self.environment)
 
     def keep_logs(self, file):
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.compose("logs", "--no-color", "--timestamps", "--tail=300", check=False))
 
     def deploy(self, *arguments, **variables):
@@ -201,8 +202,9 @@ class Laboratory:
             try:
                 if get(address, 8500, "/v1/status/leader") == b'""':
                     return f"a leader that {address} knows"
-                if alive(address) != members:
-                    return f"members at {address}: {alive(address)} of {members}"
+                found = alive(address)
+                if found != members:
+                    return f"members at {address}: {found} of {members}"
             except (OSError, http.client.HTTPException) as error:
                 return f"an answer of {address}: {error}"
         return ""
