@@ -12,6 +12,7 @@
 enum {
     CLAIM_TICK_MS = 5,       /* how often to look whether FPM has its signal handlers in place */
     DRAIN_TICK_MS = 10,      /* how often to look whether the drain is done */
+    UNATTENDED_MS = 1000,    /* the drain without a helper: the workers' answers alone say that it goes on */
     TICK_SIGNAL_FROM_MAX = 3 /* SIGRTMAX less this: PHP's own timers use SIGRTMIN */
 };
 
@@ -53,12 +54,14 @@ static void on_stop_signal(int signo)
     }
     uint64_t now = master_now_ms();
     struct board_header *h = board_header(&master.board);
-    if (!helper_alive(&master.helper, now) || h->acked_generation != h->generation) {
-        pass_to_fpm(SIGQUIT); /* nobody could drain */
+    bool attended = helper_alive(&master.helper, now) && h->acked_generation == h->generation;
+    if (!master.timer_made) {
+        pass_to_fpm(SIGQUIT); /* nothing would end the wait */
         return;
     }
     master.stop = STOP_HELD;
-    master.stop_deadline_ms = now + master.drain_timeout_ms;
+    master.stop_deadline_ms =
+        now + (attended || master.drain_timeout_ms < UNATTENDED_MS ? master.drain_timeout_ms : UNATTENDED_MS);
     atomic_store(&h->stop, BOARD_DRAIN);
     board_ring(master.doorbell_fd);
     set_timer(DRAIN_TICK_MS);

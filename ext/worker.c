@@ -24,7 +24,7 @@ void worker_begin(struct board *shared, const struct fpm_config *config, int doo
     board = shared;
     fpm = config;
     doorbell = doorbell_fd;
-    svcreg_worker = (struct worker){.forked = true};
+    svcreg_worker = (struct worker){.forked = true, .stop = &board_header(shared)->stop};
 }
 
 void worker_disown(void)
@@ -149,12 +149,22 @@ static bool is_ping(void)
     return !SG(request_info).path_translated && sapi_module.getenv && sapi_module.getenv("SVCREG_PING", 11);
 }
 
+static void say_draining(void)
+{
+    static const char line[] = "Svcreg-State: draining";
+    sapi_header_line header = {.line = line, .line_len = sizeof line - 1};
+    sapi_header_op(SAPI_HEADER_REPLACE, &header);
+}
+
 void worker_request_slow(void)
 {
     struct worker *w = &svcreg_worker;
     worker_join();
     if (w->slot && !is_ping()) {
         worker_count(w->slot);
+    }
+    if (w->stop && atomic_load_explicit(w->stop, memory_order_relaxed) != BOARD_RUN) {
+        say_draining();
     }
 }
 

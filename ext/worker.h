@@ -11,11 +11,12 @@
 
 /* One of a process. All zero outside a worker. */
 struct worker {
-    bool forked;             /* this is a worker: FPM forked it */
-    bool joined;             /* its pool was looked for */
-    struct board_slot *slot; /* NULL: not counted */
-    struct board_pool *pool; /* NULL: pool unknown */
-    size_t index;            /* of the pool, in configuration and board */
+    bool forked;                  /* this is a worker: FPM forked it */
+    bool joined;                  /* its pool was looked for */
+    struct board_slot *slot;      /* NULL: not counted */
+    struct board_pool *pool;      /* NULL: pool unknown */
+    size_t index;                 /* of the pool, in configuration and board */
+    const _Atomic uint32_t *stop; /* the board's enum board_stop; NULL outside a worker */
 };
 
 extern struct worker svcreg_worker;
@@ -35,7 +36,10 @@ const char *worker_pool_name(void);
 /* svcreg_ready() and svcreg_unready(): false outside a worker. `reason` may be NULL. */
 bool worker_hold(enum board_hold hold, const char *reason);
 
-/* Around each request. */
+/*
+ * Around each request. From the stop signal on each answer has the header "Svcreg-State: draining", so that a balancer that knows it
+ * sends the next request elsewhere, also while Consul is away.
+ */
 void worker_request_slow(void);
 static inline void worker_count(struct board_slot *slot)
 {
@@ -46,12 +50,14 @@ static inline void worker_count(struct board_slot *slot)
 
 static inline void worker_request_begin(void)
 {
-    struct board_slot *slot = svcreg_worker.slot;
-    if (!slot || !SG(request_info).path_translated) { /* the first request, no FPM, or what may be a ping */
+    const struct worker *w = &svcreg_worker;
+    /* the first request, no FPM, what may be a ping, or a drain */
+    if (!w->slot || !SG(request_info).path_translated ||
+        atomic_load_explicit(w->stop, memory_order_relaxed) != BOARD_RUN) {
         worker_request_slow();
         return;
     }
-    worker_count(slot);
+    worker_count(w->slot);
 }
 
 static inline void worker_request_end(void)

@@ -1,7 +1,7 @@
 # Renders the member list, and has it taken over: the image's command tells HAProxy through its runtime API, without a reload.
 
 consul {
-  # Any error ends consul-template, and the image's command starts it again: only a new process asks without the index of
+  # Any error ends consul-template, and follow-consul starts it again: only a new process asks without the index of
   # its last answer, which a Consul that lost its data may have reached anew.
   retry {
     enabled = false
@@ -13,7 +13,7 @@ consul {
 }
 
 block_query_wait = "2s"
-max_stale        = "24h"
+max_stale        = "0s" # only the leader is asked: followers are late
 log_level        = "err"
 
 template {

@@ -1,7 +1,7 @@
 # Two files: the member list, which nginx reads by itself, and nginx.conf, for which nginx is told to reload.
 
 consul {
-  # Any error ends consul-template, and the image's command starts it again: only a new process asks without the index of
+  # Any error ends consul-template, and follow-consul starts it again: only a new process asks without the index of
   # its last answer. A Consul that came back without its data may have reached just that index anew, and consul-template
   # would take its answer for the old one.
   retry {
@@ -17,8 +17,9 @@ consul {
 # long as this: with the default new members would get no traffic for a minute.
 block_query_wait = "2s"
 
-# Servers without a leader still answer: an old list is better than none.
-max_stale = "24h"
+# Only the leader is asked. A follower is late by 50 to 100 ms, and one that has just started by more: it answers from what it has read of
+# its log. An old list is on disk.
+max_stale = "0s"
 
 log_level = "err"
 

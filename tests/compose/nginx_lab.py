@@ -39,6 +39,7 @@ header('Content-Type: text/plain');
 if (isset($_GET['status'])) http_response_code((int) $_GET['status']);
 if (isset($_GET['begun'])) file_put_contents($_GET['begun'], '.', FILE_APPEND);
 if (isset($_GET['sleep'])) usleep(1000 * (int) $_GET['sleep']);
+if (is_file($_SERVER['DRAINS'])) header('Svcreg-State: draining'); // as svcreg does once FPM is told to stop
 if (isset($_GET['die'])) posix_kill(posix_getpid(), 9);
 if (isset($_GET['server'])) exit(json_encode($_SERVER));
 echo $_SERVER['NODE'], "\\n";
@@ -139,10 +140,12 @@ class Member(Registration):
         super().__init__(consul, service, name, free_port(), ours=True, weight=weight)
         home = directory / name
         home.mkdir(mode=0o755)
+        self.drains = home / "drains"  # while it is there, each answer says that this member drains
         pool = {
             "listen": f"127.0.0.1:{self.port}",
             "pm.max_children": 3,
             "env[NODE]": name,
+            "env[DRAINS]": self.drains,
             "catch_workers_output": "no",
         }
         self.fpm = Fpm(home, {service: pool}, ini={"svcreg.enabled": 0})

@@ -135,6 +135,44 @@ def test_who_wants_no_traffic_gets_none_even_as_last_resort(lab, state):
     assert nginx.get()[2] == "a\n"
 
 
+def test_a_member_whose_answers_say_that_it_drains_is_asked_no_more(lab):
+    """What it does for a stop while Consul is away: nobody else says so."""
+    a, b = lab.members("a", "b")
+    nginx = lab.nginx()
+    assert set(answers(nginx, 20)) == {"a", "b"}
+    a.drains.touch()
+    said = answers(nginx, 40)
+    assert 0 < said["a"] <= 2 < said["b"]  # the one that said so, and who was on the way in nginx's other workers
+    assert answers(nginx, 40) == {"b": 40}
+    marks = {
+        member["id"]: (member["draining"], member["failing"], member["failures"])
+        for member in nginx.status()["members"]
+    }
+    assert marks == {a.id: (True, False, 0), b.id: (False, False, 0)}
+    assert "Svcreg-State" not in nginx.get()[1]
+
+
+def test_a_drain_that_is_over_is_noticed_by_consuls_word_or_when_nobody_else_is_left(lab):
+    a, b = lab.members("a", "b")
+    nginx = lab.nginx()
+    a.drains.touch()
+    assert answers(nginx, 20)["a"] <= 2
+    for state in ("draining", "healthy"):
+        a.say(state)
+        nginx.wait_states({a: state, b: "healthy"})
+        a.drains.unlink(missing_ok=True)
+    assert set(answers(nginx, 20)) == {"a", "b"}
+
+    a.drains.touch()
+    assert answers(nginx, 20)["a"] <= 2
+    b.die()
+    assert nginx.get()[2] == "a\n"  # better than nothing
+    a.drains.unlink()
+    assert nginx.get()[2] == "a\n"
+    b.start()
+    until(lambda: set(answers(nginx, 20)) == {"a", "b"}, 10, "both serve")
+
+
 def test_a_member_just_registered_waits_for_its_first_word(lab):
     a, b = lab.members("a", "b", register=False)
     a.register()

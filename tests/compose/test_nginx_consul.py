@@ -137,6 +137,7 @@ class ScriptedConsul(ThreadingHTTPServer):
 
     def __init__(self, port, index, ports):
         self.index, self.ports, self.taken = index, ports, []
+        self.reading_its_log = False  # a consistent read is refused, any other answered from what was read so far
         super().__init__(("127.0.0.1", port), self.Handler)
         self.port = self.server_port
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -158,7 +159,10 @@ class ScriptedConsul(ThreadingHTTPServer):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             consul = self.server
-            query = parse_qs(urlsplit(self.path).query)
+            query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+            if "consistent" in query and consul.reading_its_log:
+                self.send_error(500, "Not ready to serve consistent reads")
+                return
             until_then = time.monotonic() + int(query.get("wait", ["0ms"])[0].removesuffix("ms")) / 1000
             while int(query.get("index", ["-1"])[0]) >= consul.index and time.monotonic() < until_then:
                 time.sleep(0.01)
@@ -201,4 +205,19 @@ def test_an_index_that_went_back_holds_news_up_for_seconds_only(scripted):
     nginx, consul = scripted
     consul.ports, consul.index = [1002], 3
     until(lambda: "m1002" in (nginx.states() or ()), 5, "the new list")
+    consul.stop()
+
+
+def test_a_consul_that_reads_its_log_is_not_believed(scripted):
+    """What was long ago: a member whose address is somebody else's by now."""
+    nginx, consul = scripted
+    consul.stop()
+    consul = ScriptedConsul(consul.port, 5, [1003])
+    consul.reading_its_log = True
+    until(lambda: "waiting for Consul" in nginx.logs() or "m1003" in (nginx.states() or ()), 10, "it was asked")
+    assert list(nginx.states()) == ["m1001"]
+    consul.index, consul.ports = 9, [1002]
+    consul.reading_its_log = False
+    until(lambda: "m1002" in (nginx.states() or ()), 5, "the new list")
+    assert "m1003" not in nginx.states()
     consul.stop()

@@ -9,12 +9,13 @@ from . import fcgi
 class Load:
     """
     `with Load(address, script, clients=12, query="ms=300") as load:` – stops when the block ends. A connection that FPM
-    accepted and that ends without a whole answer counts as lost; one that is refused ends its client (FPM has gone).
+    accepted and that ends without a whole answer counts as lost; one that is refused ends its client (FPM has gone), and so,
+    where it `heeds` them, does an answer that says that FPM drains: the client goes elsewhere.
     """
 
-    def __init__(self, address, script, clients=12, query="", expect=b"", timeout=30):
+    def __init__(self, address, script, clients=12, query="", expect=b"", timeout=30, heeds=False):
         self.address, self.script, self.query, self.expect = address, script, query, expect
-        self.timeout = timeout
+        self.timeout, self.heeds = timeout, heeds
         self.answered, self.refused = 0, 0
         self.lost = Counter()
         self._lock = threading.Lock()
@@ -53,14 +54,18 @@ class Load:
                     self.refused += 1
                 return
             with sock:
-                self._request(sock)
+                if self._request(sock) and self.heeds:
+                    return
 
     def _request(self, sock):
+        """-> whether the answer said that FPM drains"""
+        draining = False
         try:
             fcgi.send(sock, self.script, self.query)
             answer = fcgi.receive(sock)
             good = answer.status == 200 and self.expect in answer.body
             kind = None if good else f"status {answer.status}"
+            draining = answer.headers.get("svcreg-state") == "draining"
         except (OSError, EOFError) as error:
             kind = type(error).__name__
         with self._lock:
@@ -68,3 +73,4 @@ class Load:
                 self.answered += 1
             else:
                 self.lost[kind] += 1
+        return draining

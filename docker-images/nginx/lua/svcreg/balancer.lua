@@ -10,12 +10,14 @@ local M = {}
 local LIST = "/var/lib/svcreg-nginx/members.json"
 local POLL_S = 0.05
 local FAIL_S = 2 -- so long a peer that failed is left alone, if there are others
+local DRAIN_S = 30 -- so long one that said in an answer that it drains: as long as a drain lasts, and what runs then takes
 local COUNT_S = 3600 -- so long its failures are counted
 local MAX_TRIES = 10 -- peers that one request may try: a refused connect costs nothing
 local MAX_SENT = 3 -- of them, those that got some of the request: more than that and the request is the culprit
 -- Agents may look for servers that came back without data every 30 s only, and then take turns to tell them what they have.
 local DEFAULT_GRACE_S = 120
-local ANY = "any" -- in the shared memory: somebody is failing
+local ANY = "any" -- in the shared memory: somebody is left alone
+local FAILED, DRAINING = "failed", "draining" -- and there, by the peer's key: why
 local NONE = {}
 
 local service = os.getenv("SERVICE")
@@ -48,11 +50,25 @@ local function count_states(list)
     return kept == 0 and text or ("%s; Consul lost %d of them, kept for %g s"):format(text, kept, grace_s)
 end
 
+-- Leaves a peer alone for so many seconds, if there are others.
+local function leave_alone(key, why, seconds)
+    shared:set(key, why, seconds)
+    if (shared:ttl(ANY) or 0) < seconds then
+        shared:set(ANY, true, seconds)
+    end
+end
+
 local function put_in_force()
     local list, grace_ends = members.succeed(now.members, now.fresh, ngx.now(), grace_s)
     local places = {}
     for _, member in ipairs(now.members) do
-        places[member.key] = { current = member.current, weight = member.weight }
+        places[member.key] = { current = member.current, weight = member.weight, serves = members.serves(member) }
+    end
+    for _, member in ipairs(list) do
+        local before = places[member.key]
+        if members.serves(member) and not (before and before.serves) and shared:get(member.key) == DRAINING then
+            shared:delete(member.key) -- its drain is over, or another has its address now
+        end
     end
     pick.seat(list, places, math.random)
     now.members, now.grace_ends = list, grace_ends
@@ -93,12 +109,11 @@ function M.start()
 end
 
 local function failed(key)
-    shared:set(key, true, FAIL_S)
-    shared:set(ANY, true, FAIL_S)
+    leave_alone(key, FAILED, FAIL_S)
     shared:incr("count " .. key, 1, 0, COUNT_S)
 end
 
-local function is_failing(member)
+local function is_left_alone(member)
     return shared:get(member.key)
 end
 
@@ -141,7 +156,7 @@ function M.balance()
         failed(tried.last)
     end
 
-    local member = pick.next(now.groups, tried.keys, shared:get(ANY) and is_failing or nobody)
+    local member = pick.next(now.groups, tried.keys, shared:get(ANY) and is_left_alone or nobody)
     if not member then
         return ngx.exit(ngx.ERROR)
     end
@@ -150,6 +165,19 @@ function M.balance()
         ngx_balancer.set_more_tries(1)
     end
     assert(ngx_balancer.set_current_peer(member.address, member.port))
+end
+
+-- header_filter: a member that drains says so in its answers, which is sooner than Consul does, and also while Consul is away.
+-- One that no longer says it, asked because there was nobody else, serves again.
+function M.heed()
+    local key = (ngx.var.upstream_addr or ""):match("[^ ]+$")
+    if not key then
+        return
+    elseif ngx.var.upstream_http_svcreg_state == "draining" then
+        leave_alone(key, DRAINING, DRAIN_S)
+    elseif shared:get(ANY) and shared:get(key) == DRAINING then
+        shared:delete(key)
+    end
 end
 
 -- log: the failure of the last try, of which the balancer is not told. Without a header time the status is nginx's own.
@@ -181,7 +209,8 @@ function M.status()
             weight = member.weight,
             state = member.state,
             kept = member.kept_until ~= nil,
-            failing = shared:get(member.key) == true,
+            failing = shared:get(member.key) == FAILED,
+            draining = shared:get(member.key) == DRAINING,
             failures = shared:get("count " .. member.key) or 0,
         })
     end

@@ -85,7 +85,8 @@ function M.parse(document, service)
     return members, left_out
 end
 
-local function serves(member)
+-- Whether Consul sends it traffic in ordinary times.
+function M.serves(member)
     return member.state == "healthy" or member.state == "degraded"
 end
 
@@ -111,7 +112,7 @@ function M.succeed(previous, fresh, now, grace)
             if not known and now < member.kept_until then
                 kept[member.key] = member
             end
-        elseif serves(member) then
+        elseif M.serves(member) then
             served = served + 1
             if not known then
                 lost[#lost + 1] = member
