@@ -9,8 +9,8 @@ from . import fcgi
 class Load:
     """
     `with Load(address, script, clients=12, query="ms=300") as load:` – stops when the block ends. A connection that FPM
-    accepted and that ends without a whole answer counts as lost; one that is refused ends its client (FPM has gone), and so,
-    where it `heeds` them, does an answer that says that FPM drains: the client goes elsewhere.
+    accepted and that ends without a whole answer counts as lost; one that is refused ends its client (FPM has gone). So
+    does, where it `heeds` them, an answer that says that FPM drains: the client goes elsewhere.
     """
 
     def __init__(self, address, script, clients=12, query="", expect=b"", timeout=30, heeds=False):
