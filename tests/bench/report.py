@@ -2,13 +2,13 @@
 
 import math
 import os
-import platform
 import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.fpm import BIN as FPM
+from support.machine import machine
 from support.wire import rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,18 +101,14 @@ def version_of(*command):
     return found[0] if found else "unknown"
 
 
-def machine():
+def setting():
     """What the figures depend on."""
-    info = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*: (.*)", info)
     programs = {
         "HAProxy": ("haproxy", "-v"), "nginx": ("nginx", "-v"), "PHP": (FPM, "-v"), "wrk": ("wrk", "-v"),
         "Consul": (os.environ["SVCREG_CONSUL_BINARY"], "version"),
     }  # fmt: skip
     versions = ", ".join(f"{name} {version_of(*command)}" for name, command in programs.items())
-    return (
-        f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, {versions}."
-    )
+    return f"{machine()}, {versions}."
 
 
 def write(sections, options, busy):
@@ -126,5 +122,5 @@ def write(sections, options, busy):
     noise = f"The load average of the machine was {busy[0]:.1f} when the run began and {busy[1]:.1f} when it ended."
     if options.quick:
         noise += " **This was a quick run:** short rounds, few of them, and only some of the cases."
-    head = words.format(machine=machine(), rounds=options.rounds, noise=noise).strip()
+    head = words.format(machine=setting(), rounds=options.rounds, noise=noise).strip()
     PAGE.write_text("\n\n".join([head, *(section.markdown() for section in sections)]) + "\n")

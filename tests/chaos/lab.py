@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from stacks import ROOT
 from support.waiting import until
@@ -255,8 +256,9 @@ class Laboratory:
     def stop(self, *nodes):
         docker("stop", "-t", "60", *[node.id for node in nodes])
 
-    def start(self, *nodes):
-        docker("start", *[node.id for node in nodes])
+    def start(self, *containers):
+        """Each with the address that it had, as a host that starts again: Docker gives the first the lowest that is free."""
+        docker("start", *[one.id for one in sorted(containers, key=lambda one: ip_address(one.address))])
 
     def kill(self, *nodes):
         docker("kill", *[node.id for node in nodes])

@@ -1,25 +1,16 @@
 """The figures of each run that was had: a line of JSON each. Those of the full set are published beside the table."""
 
 import json
-import os
-import platform
-import re
 import subprocess
 import time
 from pathlib import Path
 
 from cases import CASES
 from judge import broken
+from support.machine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 UNDER_TEST = ("ext", "board", "fpm-health", "docker-images", "compose", "config.m4", "src-www")
-
-
-def machine():
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cpu = model[1] if model else platform.machine()
-    return f"{os.cpu_count()} CPUs ({cpu}), {memory_gb:.0f} GB, Linux {platform.release()}"
 
 
 def git(*arguments):
