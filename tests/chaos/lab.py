@@ -257,7 +257,7 @@ class Laboratory:
         docker("stop", "-t", "60", *[node.id for node in nodes])
 
     def start(self, *containers):
-        """Each with the address that it had, as a host that starts again: Docker gives the first the lowest that is free."""
+        """Each has its address again, as a host that starts anew: Docker gives the first the lowest that is free."""
         docker("start", *[one.id for one in sorted(containers, key=lambda one: ip_address(one.address))])
 
     def kill(self, *nodes):
