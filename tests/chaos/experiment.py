@@ -104,17 +104,22 @@ class Experiment:
         try:
             time.sleep(WARM_S)
             self.case.act(self)
-            with contextlib.suppress(AssertionError):
-                self.lab.wait_whole(self.case.nodes, FULL_WHOLE_S if self.full else WHOLE_S)
+            self.become_whole(FULL_WHOLE_S if self.full else WHOLE_S)
             time.sleep(SETTLE_S)
             missing = PLANNED_REQUESTS - (time.monotonic() - begin) * self.case.rate
             if self.full and self.case.planned and missing > 0:
                 with self.burst(FILL_RATE, FILL_MIX, missing / (FILL_RATE + self.case.rate)):
                     pass
+                self.become_whole(WHOLE_S)  # who is saturated by that is not in service for as long
         finally:
             load.stop()
         seen = self.seen()
         return judge.figures(seen), self.explained(judge.evidence(seen), min(one.start for one in seen.requests))
+
+    def become_whole(self, timeout):
+        """Waits until all is well; what is missing after that is judged."""
+        with contextlib.suppress(AssertionError):
+            self.lab.wait_whole(self.case.nodes, timeout)
 
     def explained(self, evidence, since):
         """Adds the balancer's own line: whom it asked, and how long each took."""
