@@ -12,7 +12,7 @@
 enum {
     CLAIM_TICK_MS = 5,       /* how often to look whether FPM has its signal handlers in place */
     DRAIN_TICK_MS = 10,      /* how often to look whether the drain is done */
-    UNATTENDED_MS = 1000,    /* the drain without a helper: the workers' answers alone say that it goes on */
+    UNATTENDED_MS = 300,     /* the drain without a helper: the workers' answers alone say that it goes on */
     TICK_SIGNAL_FROM_MAX = 3 /* SIGRTMAX less this: PHP's own timers use SIGRTMIN */
 };
 

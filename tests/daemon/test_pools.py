@@ -17,7 +17,7 @@ from support.clock import SELF, Stopwatch
 from support.consul import our_check
 from support.fpm import Fpm, Held
 from support.helper import BIN, Helper
-from support.processes import is_stopped
+from support.processes import is_stopped, state
 from support.waiting import free_port, until
 
 IDLE_S = 10
@@ -82,6 +82,8 @@ def test_a_crowd_that_gathered_while_it_was_frozen_is_saturation_at_once(workdir
     pool = {"name": "web", "listen": fpm.listen(), "max_children": 2, "service": "frozen"}
     with Helper(workdir, [pool], master={"pid": fpm.pid}, consul={"url": consul.url}) as helper:
         consul.wait_status("frozen", "passing")
+        # asleep: what it is in the midst of it finishes first when it goes on, a word to Consul too
+        until(lambda: state(helper.process.pid) == "S", every=0)
         helper.process.send_signal(signal.SIGSTOP)
         consul.wait_status("frozen", "critical")
         occupy(2 + 8)
