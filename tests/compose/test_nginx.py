@@ -143,7 +143,7 @@ def test_a_member_whose_answers_say_that_it_drains_is_asked_no_more(lab):
     a.drains.touch()
     said = answers(nginx, 40)
     assert 0 < said["a"] <= 2 < said["b"]  # the one that said so, and who was on the way in nginx's other workers
-    assert answers(nginx, 40) == {"b": 40}
+    assert set(answers(nginx, 40)) == {"b"}
     marks = {
         member["id"]: (member["draining"], member["failing"], member["failures"])
         for member in nginx.status()["members"]
