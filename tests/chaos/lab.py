@@ -21,6 +21,7 @@ PROJECT = os.environ.get("SVCREG_CHAOS_PROJECT", "svcregchaos")
 START_S = 60
 DOWN_S = 20
 COMMAND_S = 180
+SERF_STATES = ("none", "alive", "leaving", "left", "failed")
 TAG = os.environ.get("SVCREG_TAG", "latest")
 CLOCK = "/tmp/faketimerc"
 
@@ -203,9 +204,10 @@ class Laboratory:
             try:
                 if get(address, 8500, "/v1/status/leader") == b'""':
                     return f"a leader that {address} knows"
-                found = alive(address)
-                if found != members:
-                    return f"members at {address}: {found} of {members}"
+                states = serf_states(address)
+                if list(states.values()).count("alive") != members:
+                    others = ", ".join(f"{name} is {state}" for name, state in states.items() if state != "alive")
+                    return f"members at {address}: {members} alive; {others or len(states)}"
             except (OSError, http.client.HTTPException) as error:
                 return f"an answer of {address}: {error}"
         return ""
@@ -319,9 +321,10 @@ class Laboratory:
         return [key for key, count in zip(words[::2], words[1::2], strict=True) if int(count) > 1]
 
 
-def alive(address):
-    """-> how many members a Consul server holds for alive"""
-    return sum(member["Status"] == 1 for member in json.loads(get(address, 8500, "/v1/agent/members")))
+def serf_states(address):
+    """-> {member: its state} as a Consul server has it"""
+    members = json.loads(get(address, 8500, "/v1/agent/members"))
+    return {member["Name"]: SERF_STATES[member["Status"]] for member in members}
 
 
 def get(host, port, path, timeout=3.0):
