@@ -11,6 +11,7 @@ enum {
     /* HTTP connections */
     SERVER_INPUT_BYTES = 64 * 1024,           /* one read: a batch of pipelined requests */
     SERVER_OUTPUT_BYTES = 64 * 1024,          /* one write: their answers */
+    SERVER_KNOWN_BYTES = 512,                 /* a request up to that long is known again */
     SERVER_UNREAD_BYTES = 128 * 1024,         /* what the kernel holds of them for a peer that does not read */
     SERVER_HELD_MAX_BYTES = 16 * 1024 * 1024, /* answers that slow readers have not taken yet, all together */
     SERVER_CONNECTIONS_MAX = 16384,
@@ -50,7 +51,8 @@ enum {
 
     /* FastCGI */
     FLIGHTS_MAX = 128,
-    FLIGHT_LOOK_MS = 2,                     /* from a request to the first look for its answer */
+    FLIGHT_LOOK_MS = 2,                     /* from a request to the first look for its answer, … */
+    FLIGHT_LOOK_LATE_MS = 6,                /* … and to the second: FPM's worker waits for it */
     FLIGHTS_DOUBTFUL_MAX = FLIGHTS_MAX / 2, /* to pools that failed last time */
     PING_TIMEOUT_MS = 1000,
     PING_RETRY_MS = 100, /* after a failed one, doubled up to … */
@@ -86,9 +88,10 @@ enum {
     CONSUL_NAME_S = 1, /* an address is believed: a Consul that comes back may have another (libcurl's own: a minute) */
     CONSUL_TIMEOUT_MS = 1500, /* as long as the longest pause, and for the same reason */
     CONSUL_ANSWER_MAX_BYTES = 4 * 1024 * 1024,
-    CONSUL_RETRY_MS = 100,          /* first pause after a failure, doubled up to … */
-    CONSUL_RETRY_MAX_MS = 1500,     /* … well below 5 s: the state has to be back 2 s after Consul */
-    CONSUL_REFUSED_RETRY_MS = 5000, /* of a registration that Consul calls wrong */
+    CONSUL_TAKEN_MAX_BYTES = 64 * 1024, /* of an answer to what it was told: "true", or why not */
+    CONSUL_RETRY_MS = 100,              /* first pause after a failure, doubled up to … */
+    CONSUL_RETRY_MAX_MS = 1500,         /* … well below 5 s: the state has to be back 2 s after Consul */
+    CONSUL_REFUSED_RETRY_MS = 5000,     /* of a registration that Consul calls wrong */
     CONSUL_LEAVE_MS = 1500,
     CONSUL_LEAVE_SHARE_MS = 2, /* more for each pool */
     CONSUL_FEW_POOLS = 20,

@@ -22,7 +22,7 @@ struct exchange {
     client_done *done;
     void *context;
     char *body; /* the answer's, grown as needed */
-    size_t length, room;
+    size_t length, room, most;
     bool too_long;
     char error[CURL_ERROR_SIZE];
 };
@@ -115,12 +115,12 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct exchange *x = context;
     size_t n = size * count;
-    if (x->length + n > CONSUL_ANSWER_MAX_BYTES) {
+    if (x->length + n > x->most) {
         x->too_long = true;
         return 0;
     }
     if (x->length + n + 1 > x->room) {
-        size_t room = (x->length + n + 1) * 2;
+        size_t twice = (x->length + n + 1) * 2, room = twice < x->most ? twice : x->most + 1;
         char *grown = realloc(x->body, room);
         if (!grown) {
             return 0;
@@ -338,6 +338,7 @@ int client_send(
         curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
     }
     curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, method);
+    x->most = strcmp(method, "PUT") == 0 ? CONSUL_TAKEN_MAX_BYTES : CONSUL_ANSWER_MAX_BYTES;
     x->too_long = false;
     x->busy = true;
     c->in_flight++;

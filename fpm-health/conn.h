@@ -45,6 +45,13 @@ struct conn_queue {
     struct conn *first, *last;
 };
 
+/* The request that was read last: probers ask the same over and over, word for word. */
+struct known_request {
+    char bytes[SERVER_KNOWN_BYTES];
+    size_t length;              /* 0: none */
+    struct http_request parsed; /* points into `bytes` */
+};
+
 struct server {
     struct loop *loop;
     struct answers **answers;
@@ -58,6 +65,7 @@ struct server {
     size_t held_bytes;
     struct loop_timer timer;
     struct probers probers;
+    struct known_request known;
     char *control_body;
     char input[SERVER_INPUT_BYTES];
     char output[SERVER_OUTPUT_BYTES];

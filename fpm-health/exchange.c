@@ -189,6 +189,25 @@ static enum served serve(struct conn *c, const struct http_request *r)
     return sent && r->keep_alive ? SERVED : SERVED_LAST;
 }
 
+/* http_parse(), of which a request that is known already is spared. */
+static ssize_t parse(struct server *s, const char *at, size_t length, struct http_request *r)
+{
+    struct known_request *k = &s->known;
+    if (k->length && k->length <= length && memcmp(at, k->bytes, k->length) == 0) {
+        *r = k->parsed;
+        return (ssize_t)k->length;
+    }
+    ssize_t taken = http_parse(at, length, r);
+    if (taken > 0 && taken <= SERVER_KNOWN_BYTES) {
+        memcpy(k->bytes, at, (size_t)taken);
+        k->length = (size_t)taken;
+        k->parsed = *r;
+        k->parsed.path = k->bytes + (r->path - at);
+        k->parsed.query = k->bytes + (r->query - at);
+    }
+    return taken;
+}
+
 /* For when the peer has taken its answers. */
 static void keep_input(struct conn *c, const char *at, size_t length)
 {
@@ -203,7 +222,7 @@ static void serve_batch(struct conn *c, const char *at, size_t length)
     bool fresh = c->state != CONN_HEAD; /* a request's deadline counts from its first byte, not from each */
     while (length) {
         struct http_request r;
-        ssize_t taken = http_parse(at, length, &r);
+        ssize_t taken = parse(c->server, at, length, &r);
         if (taken == 0) {
             break;
         }

@@ -1,6 +1,6 @@
 /*
  * FastCGI requests; see flight.h. FPM holds a worker until the client closes: so the close comes first, then the news. Answers
- * are read by the clock first, those of one look together: one wake-up for all of them.
+ * are read by the clock twice, those of one look together: one wake-up for all of them.
  */
 #define _GNU_SOURCE
 #include "flight.h"
@@ -15,7 +15,8 @@ enum { REQUEST_BYTES = 8192, RECORD_BYTES = 65535 + 255 + FCGI_HEADER_BYTES, OUT
 
 enum flight_state {
     FLIGHT_CONNECTING, /* watched by epoll */
-    FLIGHT_SENT,       /* not watched: most answers are there at the first look */
+    FLIGHT_SENT,       /* not watched: most answers are there at the first look, … */
+    FLIGHT_LATE,       /* … and those of a busy machine at the second */
     FLIGHT_READING,    /* watched */
     FLIGHT_FAILED      /* without a socket */
 };
@@ -25,7 +26,7 @@ struct flight {
     struct loop_io io;
     struct loop_timer timer;
     enum flight_state state;
-    int64_t deadline_ms;
+    int64_t sent_ms, deadline_ms;
     int error; /* errno of a connect that failed at once */
     flight_done *done;
     void *context;
@@ -144,7 +145,8 @@ static int send_request(struct flight *f)
         return n == -1 ? errno : EMSGSIZE;
     }
     f->state = FLIGHT_SENT;
-    loop_set(f->loop, &f->timer, f->loop->now_ms + FLIGHT_LOOK_MS);
+    f->sent_ms = f->loop->now_ms;
+    loop_set(f->loop, &f->timer, f->sent_ms + FLIGHT_LOOK_MS);
     return 0;
 }
 
@@ -167,6 +169,11 @@ static void look(struct flight *f)
     if (!read_answer(f)) {
         return;
     }
+    if (f->state == FLIGHT_SENT) {
+        f->state = FLIGHT_LATE;
+        loop_set(f->loop, &f->timer, f->sent_ms + FLIGHT_LOOK_LATE_MS);
+        return;
+    }
     if (loop_add(f->loop, &f->io, EPOLLIN) == -1) {
         land_errno(f, errno);
         return;
@@ -180,7 +187,8 @@ static void on_timer(struct loop_timer *timer)
     struct flight *f = container_of(timer, struct flight, timer);
     switch (f->state) {
     case FLIGHT_CONNECTING: land(f, PING_BAD, "FastCGI: connect timed out"); break;
-    case FLIGHT_SENT: look(f); break;
+    case FLIGHT_SENT:
+    case FLIGHT_LATE: look(f); break;
     case FLIGHT_READING: land(f, PING_BAD, "FastCGI: no answer in time"); break;
     case FLIGHT_FAILED: land_errno(f, f->error); break;
     }

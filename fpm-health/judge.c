@@ -133,6 +133,9 @@ void helper_judge(void *helper, struct pool *pool)
             follow_pool(h, h->in.pools[i], fits, span_over);
         }
     }
+    if (helper_has_board(h)) {
+        board_header(&h->board)->looks++;
+    }
     answers_sampled(h->answers);
     notify_status(&h->in);
     helper_step_stop(h);

@@ -1,5 +1,6 @@
 """The probe's side of the wire: bytes as probers send them, and as nobody should."""
 
+import itertools
 import json
 import re
 import socket
@@ -127,6 +128,40 @@ def test_thousands_of_pipelined_requests_are_each_answered_in_order(helper):
     answer = exchange(helper, requests + b"GET /live HTTP/1.1\r\nConnection: close\r\n\r\n")
     bodies = re.findall(rb"\r\n\r\n(live|state=ready|Not Found)\n", answer)
     assert bodies == [b"live", b"state=ready", b"Not Found"] * 1500 + [b"live"]
+
+
+def test_what_was_asked_before_changes_no_answer(helper):
+    """The helper knows the last request again; not one that only begins like it, or that it begins like."""
+    requests = [
+        b"GET /live HTTP/1.1\r\n\r\n",
+        b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"HEAD /live HTTP/1.1\r\n\r\n",
+        b"GET /live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"\r\nGET /ready/a%20b?x=1 HTTP/1.1\r\n\r\n",
+        b"GET /nope HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+        b"GET /nope HTTP/1.1\r\nContent-Length: 3\r\n\r\nGET",
+        b"GET /f5/web HTTP/1.1\r\nX: " + b"x" * 1000 + b"\r\n\r\n",
+    ]
+    last = [b"GET /f5/web\r\n", b"GET /f5/web HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET /live HTTP/1.0\r\n\r\n"]
+    alone = {end: exchange(helper, end) for end in last}
+    after = {one: exchange(helper, one + last[2]).removesuffix(alone[last[2]]) for one in requests}
+    for first, second, end in itertools.product(requests, requests, last):
+        assert exchange(helper, first + second + second + end) == after[first] + after[second] * 2 + alone[end]
+
+
+def test_a_request_that_is_known_keeps_its_query(helper):
+    """Where the first one lay is something else now: a request too long to be known, and then the same again."""
+    again, longer = b"POST /maint/web?on=1 HTTP/1.1\r\n\r\n", b"GET /live HTTP/1.1\r\nX: " + b"x" * 1000 + b"\r\n\r\n"
+    with connect(f"{helper.run_dir}/control.sock") as sock:
+        try:
+            sock.sendall(again)
+            assert sock.recv(4096).endswith(b"done\n")
+            sock.sendall(longer + again)
+            until(lambda: sock.recv(4096).endswith(b"done\n"), what="the answer")
+            assert helper.pool()["state"] == "maintenance"
+        finally:
+            helper.cli("maint", "off")
+            helper.wait_state("healthy")
 
 
 def test_a_reader_too_slow_for_its_answers_gets_them_all_the_same(helper):

@@ -181,6 +181,7 @@ def test_the_status_page_counts_workers_and_requests_where_the_kernel_can_not(wo
 
 
 def test_check_says_state_and_figures_with_nagios_exit_codes(helper, occupy):
+    until(lambda: helper.pool()["workers"]["active"] == 0, what="nobody is busy, with a ping neither")
     good = helper.cli("check", "web")
     assert good.returncode == 0
     assert re.fullmatch(r"OK - web healthy \| active=0 idle=2 queue=0;;;0;\d+\n", good.stdout)

@@ -63,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = (size_t)fuzz_byte(&data, &size) * 64 + 1;
     records(data, size);
     landed = false;
-    /* the first look is due with the next turn: before there is an answer, or with its first piece */
-    loop.now_ms -= FLIGHT_LOOK_MS;
+    /* both looks by the clock are due at once: before there is an answer, or with its first pieces */
+    loop.now_ms -= FLIGHT_LOOK_LATE_MS;
     struct flight *f = flight_start(&loop, &to, FLIGHT_PROBE, "/probe.php?x", PING_TIMEOUT_MS, land, NULL);
     REQUIRE(f);
     int fd = accept(listener, NULL, NULL);
