@@ -86,6 +86,7 @@ struct board_header {
     _Atomic uint32_t consul_state;     /* helper: enum board_consul */
     struct board_text helper_error;    /* helper: last error that a person should know; empty: none */
     struct board_text consul_error;    /* helper */
+    _Atomic uint32_t looks;            /* helper: raised with each look at the pools; stands still while it is frozen */
 };
 
 struct board_pool_info {

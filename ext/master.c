@@ -174,6 +174,7 @@ void master_start(const struct fpm_args *args)
         return;
     }
     master.drain_timeout_ms = (uint64_t)SVCREG_G(drain_timeout_ms);
+    master.ttl_ms = (uint64_t)SVCREG_G(ttl_ms);
     signals_start(daemonize);
     warn_about_reloads();
     warn_about_stops();

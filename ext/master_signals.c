@@ -13,6 +13,7 @@ enum {
     CLAIM_TICK_MS = 5,       /* how often to look whether FPM has its signal handlers in place */
     DRAIN_TICK_MS = 10,      /* how often to look whether the drain is done */
     UNATTENDED_MS = 300,     /* the drain without a helper: the workers' answers alone say that it goes on */
+    SPREAD_MS = 1500,        /* from a TTL that ran out until every load balancer has heard of it, at most */
     TICK_SIGNAL_FROM_MAX = 3 /* SIGRTMAX less this: PHP's own timers use SIGRTMIN */
 };
 
@@ -60,6 +61,8 @@ static void on_stop_signal(int signo)
         return;
     }
     master.stop = STOP_HELD;
+    master.looks = h->looks;
+    master.looked_ms = now;
     master.stop_deadline_ms =
         now + (attended || master.drain_timeout_ms < UNATTENDED_MS ? master.drain_timeout_ms : UNATTENDED_MS);
     atomic_store(&h->stop, BOARD_DRAIN);
@@ -136,13 +139,24 @@ static void keep_helper(uint64_t now)
     }
 }
 
+/* Nothing comes of a wait for a helper that is frozen: Consul takes a node out whose TTL has run out. */
+static bool helper_frozen(uint64_t now)
+{
+    uint32_t looks = board_header(&master.board)->looks;
+    if (looks != master.looks) {
+        master.looks = looks;
+        master.looked_ms = now;
+    }
+    return now >= master.looked_ms + master.ttl_ms + SPREAD_MS;
+}
+
 static void watch_stop(uint64_t now)
 {
     if (master.stop != STOP_HELD) {
         return;
     }
     bool quiet = atomic_load(&board_header(&master.board)->stop) == BOARD_GO;
-    if (quiet || now >= master.stop_deadline_ms) {
+    if (quiet || now >= master.stop_deadline_ms || helper_frozen(now)) {
         pass_to_fpm(SIGQUIT); /* also for SIGTERM: QUIT lets running requests end */
     }
 }

@@ -32,6 +32,9 @@ struct master {
     enum stop stop;
     uint64_t stop_deadline_ms;
     uint64_t drain_timeout_ms;
+    uint64_t ttl_ms;    /* Consul's patience with the helper */
+    uint32_t looks;     /* the helper's, while a stop is held: the newest seen, … */
+    uint64_t looked_ms; /* … and when it was new */
 };
 
 extern struct master master;

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import statistics
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from support import fcgi
-from support.clock import Stopwatch
+from support.clock import Stopwatch, least
+from support.consul import our_check
 from support.descriptors import kinds
 from support.load import Load
 from support.processes import kill
@@ -49,7 +51,7 @@ def test_reloads_under_load_lose_nothing_with_a_control_timeout_and_keep_helper_
         with Load(n.listen(), n.page, 8, "ms=300", n.name.encode()) as load:
             for number in range(reloads):
                 answered = load.answered
-                until(lambda answered=answered: load.answered > answered, 10, "the load goes on")
+                until(lambda answered=answered: load.answered > answered + 4, 20, "the load goes on")
                 n.reload()
                 if number == 9:
                     until(lambda: descriptors(n) == before, 10, "descriptors after ten are as after one")
@@ -123,19 +125,26 @@ def test_a_killed_helper_is_back_within_a_second_with_the_same_registration(node
 
 
 def test_a_killed_master_is_critical_at_once_and_its_orphans_are_named(node, consul):
-    with node() as n:
-        n.wait_passing()
-        workers = until(lambda: len(w := n.workers()) == 2 and w, 2, "two workers")
-        watch = Stopwatch(n.helper_pid(), consul.process.pid)
-        n.process.kill()
-        entry = consul.wait_status(n.service(), "critical")[0]
-        took = watch.seconds()
-        output = next(c["Output"] for c in entry["Checks"] if c["CheckID"].endswith(":ttl"))
-        print(f"master killed -> critical after {took * 1000:.0f} ms: {output}")
-        assert took < 0.5 and "orphan" in output
-        kill(*workers)
-        consul.wait_gone(n.service())
-        until(lambda: not n.helper_pids(), 2, "the helper has gone")
+    n = node()
+
+    def critical_s():
+        with n:
+            n.wait_passing()
+            workers = until(lambda: len(w := n.workers()) == 2 and w, 2, "two workers")
+            begin = time.perf_counter()
+            n.process.kill()
+            entry = consul.wait_status(n.service(), "critical")[0]
+            took = time.perf_counter() - begin
+            assert "orphan" in our_check(entry)["Output"]
+            kill(*workers)
+            consul.wait_gone(n.service())
+            until(lambda: not n.helper_pids(), 2, "the helper has gone")
+            return took
+
+    took = [critical_s() for _ in range(20)] if FULL else [least(critical_s, 0.05)]
+    low, middle, high = (value * 1000 for value in (min(took), statistics.median(took), max(took)))
+    print(f"master killed -> critical after {low:.1f}/{middle:.1f}/{high:.1f} ms, {len(took)} runs")
+    assert high < 50
 
 
 def test_a_new_fpm_that_cannot_bind_for_orphans_leaves_no_ghost(node, consul):

@@ -167,6 +167,26 @@ def test_the_drain_is_bounded_by_its_timeout(node):
     assert least(stop_s, 3) < 3
 
 
+@pytest.mark.parametrize("since", ["before the stop", "in the midst of it"])
+def test_a_helper_that_is_frozen_holds_a_stop_until_its_ttl_has_taken_the_node_out(node, since):
+    n = node(ini={"svcreg.ttl": "1s"})
+
+    def stop_s():
+        with n, requests_running(n, 1):
+            if since == "in the midst of it":
+                n.send_signal(signal.SIGTERM)
+                n.wait_state("draining")
+            os.kill(n.helper_pid(), signal.SIGSTOP)
+            begin = time.monotonic()
+            if since == "before the stop":
+                n.send_signal(signal.SIGTERM)
+            assert n.process.wait(30) == 0
+            return time.monotonic() - begin
+
+    took = least(stop_s, 5.5)  # a second and a half more, and two for a goodbye that does not come
+    assert 2.4 < took < 5.5
+
+
 def test_a_reload_during_the_drain_is_swallowed(node):
     with node() as n, requests_running(n, 1) as held:
         n.send_signal(signal.SIGQUIT)

@@ -23,7 +23,7 @@ class Header(ctypes.Structure):
         ("magic", u64), ("version", u32), ("pool_count", u32), ("size_bytes", u64), ("generation", u32),
         ("acked_generation", u32), ("master_pid", i32), ("handover", u32), ("master_start", u64), ("stop", u32),
         ("helper_pid", i32), ("helper_started_s", u64), ("consul_state", u32), ("helper_error", Text),
-        ("consul_error", Text),
+        ("consul_error", Text), ("looks", u32),
     ]  # fmt: skip
 
 

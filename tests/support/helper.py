@@ -42,8 +42,8 @@ def assert_sane(report):
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+    def __init__(self, path, timeout=10):
+        super().__init__("localhost", timeout=timeout)
         self.path = str(path)
 
     def connect(self):
