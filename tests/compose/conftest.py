@@ -1,17 +1,19 @@
 """The real stack, started once for all tests here through script/up, and what tests ask of it."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import subprocess
-import time
+import urllib.parse
 import urllib.request
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.waiting import free_ports
+from support.waiting import free_ports, until
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = 3
@@ -38,15 +40,22 @@ def fetch(url, timeout=5):
         return answer.read().decode()
 
 
+def idle_allowance(url):
+    """-> what an answer says of how long its connection may be idle before it is used again"""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("GET", "/?plain")
+        return connection.getresponse().headers["Keep-Alive"]
+
+
 def eventually(probe, timeout, what):
-    """Polls until probe() is true, and returns that; a failure says what it was at last."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = probe()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
-        time.sleep(0.05)
+    """Polls until probe() is true, and returns that; as often as Docker can be asked."""
+    return until(probe, timeout, what, every=0.05)
+
+
+def moment(text):
+    """-> the seconds since 1970 of a time as Docker (nine places) and Consul (three) write it"""
+    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
 
 
 def assert_in_readme(command):

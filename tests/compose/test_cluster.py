@@ -1,10 +1,9 @@
 """The cluster variant: three Consul servers, and web nodes that are hosts with an agent of their own."""
 
 import time
-from datetime import datetime
 
 import pytest
-from conftest import assert_in_readme, assert_unprivileged, eventually, run, variant
+from conftest import assert_in_readme, assert_unprivileged, eventually, moment, run, variant
 from load import Load, assert_lossless
 
 SERVERS = ["consul-1", "consul-2", "consul-3"]
@@ -45,7 +44,7 @@ def said_at(stack, text):
     """-> when a server last logged this, by its own clock: asking it through Docker takes a while on a busy machine"""
     (container,) = stack.containers("consul")
     line = [line for line in run("docker", "logs", container).splitlines() if text in line][-1]
-    return datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
+    return moment(line.split()[0])
 
 
 def unhealthy(stack):

@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 
 import pytest
+from conftest import idle_allowance
 from load import Load
 from nginx_lab import Registration, assert_unavailable, docker, image, laboratory, new_consul, requests
 from support.waiting import until
@@ -388,6 +389,11 @@ def test_the_container_is_healthy_and_hides_its_version(lab):
     assert nginx.run("svcreg-nginx", "status").count('"state":"healthy"') == 1
     assert nginx.inspect("{{.Config.User}} {{.Config.StopSignal}}") == "www-data SIGQUIT"
     assert "Server: nginx\r\n" in raw_answer(nginx), "no version number"
+
+
+def test_clients_are_told_to_let_go_of_an_idle_connection_before_nginx_does(lab):
+    lab.members("a")
+    assert idle_allowance(lab.nginx().url) == "timeout=60"
 
 
 def test_what_is_missing_or_wrong_in_the_environment_is_said_and_ends_the_container():

@@ -2,9 +2,8 @@
 
 import json
 import time
-from datetime import datetime
 
-from conftest import eventually, fetch, run
+from conftest import eventually, fetch, moment, run
 from load import Load
 
 SCALED_UP_WITHIN_S = 10
@@ -52,8 +51,7 @@ def test_ten_names_are_served_within_ten_seconds_of_the_last_start(three_nodes):
 
 
 def started_at(stack, container):
-    text = stack.inspect(container, "{{.State.StartedAt}}")
-    return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+    return moment(stack.inspect(container, "{{.State.StartedAt}}"))
 
 
 def test_scale_down_under_load_loses_no_request_and_leaves_no_ghost(stack):
