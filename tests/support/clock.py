@@ -4,6 +4,8 @@ import contextlib
 import time
 from pathlib import Path
 
+from .standstill import WATCH
+
 SELF = "thread-self"  # as /proc names who asks
 
 
@@ -19,12 +21,14 @@ def _in_line_ns(pid):
 class Stopwatch:
     """
     Runs from when it is made. `clock_s()` is the time since; `seconds()` is that, less what the processes of `pids`
-    stood in line for a processor, and those of `younger`, which have begun since. They have to act one after the other:
-    SELF is one of them where this thread asks and is answered, and not where it looks again and again.
+    stood in line for a processor, and those of `younger`, which have begun since, or the machine stood still. They have
+    to act one after the other: SELF is one of them where this thread asks and is answered, and not where it looks again
+    and again.
     """
 
     def __init__(self, *pids):
         self.before = {pid: _in_line_ns(pid) for pid in pids}
+        self.still_s = WATCH.seconds()
         self.begin = time.perf_counter()
 
     def clock_s(self):
@@ -34,7 +38,7 @@ class Stopwatch:
         took, in_line_ns = self.clock_s(), 0
         for pid, before in (self.before | {pid: {} for pid in younger}).items():
             in_line_ns += max((ns - before.get(thread, 0) for thread, ns in _in_line_ns(pid).items()), default=0)
-        return max(0.0, took - in_line_ns / 1e9)
+        return max(0.0, took - max(in_line_ns / 1e9, WATCH.seconds() - self.still_s))
 
 
 def least(attempt, within, rounds=5):

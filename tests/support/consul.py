@@ -13,6 +13,8 @@ from .clock import Stopwatch
 from .programs import program
 from .waiting import free_ports, until
 
+SERVER_UP_S = 3.2  # after a server was found, an agent has told all it knows within 3 s
+
 
 class Consul:
     """`with Consul(directory) as consul:` – HTTP on a free port; a stopped agent can be started again, empty, on it."""
@@ -25,6 +27,7 @@ class Consul:
         self.cluster_ports = dict(zip(("server", "serf-lan", "serf-wan"), ports[1:], strict=True))
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
+        self.leads_at = None
         self.token = None
 
     def __enter__(self):
@@ -42,15 +45,24 @@ class Consul:
         with (self.directory / "consul.log").open("ab") as log:
             self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=self.directory)
         until(self._leads, 20, "Consul leads")
+        self.leads_at = time.monotonic()
         return self
 
     def wait_synced(self):
         """
-        Waits until an agent that logs at "info" has told its catalog of itself. It does that within its first 3 s;
-        where somebody registers just then it puts that off, and tells nothing by itself for 15 to 30 s.
+        Waits until an agent that logs at "info" has told its catalog of itself, and for the second time if it has to: a
+        server that it finds makes it do so within 3 s. Where somebody registers just then it puts that off, and tells
+        nothing by itself for 15 to 30 s.
         """
-        log = self.directory / "consul.log"
-        until(lambda: "Synced node info" in log.read_text(), 10, "the agent has told its catalog of itself")
+        until(lambda: "Synced node info" in self.log(), 10, "the agent has told its catalog of itself")
+        time.sleep(max(0.0, self.leads_at + SERVER_UP_S - time.monotonic()))
+
+    def log(self):
+        return (self.directory / "consul.log").read_text()
+
+    def log_tail(self, *texts, lines=8):
+        """-> the last lines that hold one of the texts"""
+        return "\n".join([line for line in self.log().splitlines() if any(text in line for text in texts)][-lines:])
 
     def stop(self):
         """Kills the agent: whatever it knew is lost."""
@@ -60,7 +72,7 @@ class Consul:
             self.process = None
 
     def _leads(self):
-        assert self.process.poll() is None, (self.directory / "consul.log").read_text()[-2000:]
+        assert self.process.poll() is None, self.log()[-2000:]
         try:
             return self.get("/v1/status/leader") and self.get("/v1/catalog/nodes")
         except (OSError, json.JSONDecodeError):

@@ -4,17 +4,22 @@ import os
 import socket
 import time
 
+from .standstill import WATCH
+
 FULL = os.environ.get("SVCREG_FULL") == "1"  # as often as the promises say, instead of often enough to notice a break
 
 
 def until(condition, timeout=5.0, what="the condition", every=0.01):
-    """Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """
+    Polls `condition` until it is true and returns what it returned; fails after `timeout` seconds, and those in which
+    the machine stood still.
+    """
+    deadline = time.monotonic() + timeout - WATCH.seconds()
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > deadline:
+        if time.monotonic() - WATCH.seconds() > deadline:
             raise AssertionError(f"{what}: not within {timeout} s")
         time.sleep(every)
 
