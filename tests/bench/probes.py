@@ -181,7 +181,7 @@ def where_it_goes(sampled, counted, empty_us):
         for key in ("cpu", "user")
     }
     told = " and ".join(f"{count:,.0f}" for count in counted.values())
-    instructions = f"In instructions that is {told}, about half of them to read the request's head. " if told else ""
+    instructions = f"In instructions that is {told}. " if told else ""
     empty = {f"empty_{count}": f"{count * empty_us:.2g}" for count in (2, 4)}
     return words.format(**medians, **empty, instructions=instructions)
 

@@ -48,8 +48,13 @@ def start(options, directory, agent):
 
 
 def change(options, directory, agent):
-    """Seconds from a change written to the board to the return of a blocking query that shows it."""
-    folder, took = servers.folder_in(directory, "change"), []
+    """
+    Seconds from a change written to the board to the return of a blocking query that shows it; and, in turn, from the
+    request of a client that changes a check of its own.
+    """
+    folder, ours, direct = servers.folder_in(directory, "change"), [], []
+    check = {"CheckID": "direct:ttl", "TTL": "1h", "Status": "passing"}
+    agent.put("/v1/agent/service/register", {"ID": "direct", "Name": "direct", "Check": check})
     with Fpm(folder) as fpm:
         board = Board({"web": 2})
         board.set_master(fpm.pid)
@@ -57,28 +62,43 @@ def change(options, directory, agent):
         master = {"pid": fpm.pid, "start_time": boards.start_time(fpm.pid)}
         with Helper(folder, pools, board, node="change", consul={"url": agent.url}, master=master):
             agent.wait_status("change", "passing")
+            agent.wait_status("direct", "passing")
             for number in range(40 if options.quick else 200):
                 hold, wanted = ((boards.HOLD_UNREADY, "critical"), (boards.HOLD_READY, "passing"))[number % 2]
-                waiting = Blocked(agent, "change", wanted)
-                board.pool().hold = hold
-                begin = time.monotonic()
-                board.ring()
-                took.append(waiting.returned() - begin)
+                with Blocked(agent, "change", wanted) as waiting:
+                    board.pool().hold = hold
+                    board.ring()
+                ours.append(waiting.took)
+                with Blocked(agent, "direct", wanted) as waiting:
+                    agent.put(f"/v1/agent/check/update/{check['CheckID']}", {"Status": wanted})
+                direct.append(waiting.took)
         board.close()
-    return took
+    return ours, direct
 
 
 class Blocked:
-    """A blocking query that already waits at the agent, until `wanted` is what it returns."""
+    """
+    `with Blocked(agent, service, wanted) as waiting: …`: a blocking query waits at the agent already, until `wanted` is
+    what it returns; `took` seconds from the block's begin.
+    """
 
     def __init__(self, agent, service, wanted):
         self.agent, self.service, self.wanted = agent, service, wanted
         self.path = f"/v1/health/service/{urllib.parse.quote(service)}"
-        _, self.index = agent.request("GET", self.path)
-        self.at = None
+        self.at = self.took = None
+
+    def __enter__(self):
+        _, self.index = self.agent.request("GET", self.path)
         self.thread = threading.Thread(target=self._wait)
         self.thread.start()
         time.sleep(0.03)  # the query is at the agent by then; nothing announces that
+        self.begin = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.thread.join(10)
+        assert self.at, f"{self.service} is not {self.wanted}"
+        self.took = self.at - self.begin
 
     def _wait(self):
         while self.at is None:
@@ -86,11 +106,6 @@ class Blocked:
             statuses = [c["Status"] for entry in entries for c in entry["Checks"] if c["CheckID"].endswith(":ttl")]
             if statuses == [self.wanted]:
                 self.at = time.monotonic()
-
-    def returned(self):
-        self.thread.join(10)
-        assert self.at, f"{self.service} is not {self.wanted}"
-        return self.at
 
 
 def seconds_of_curl(directory, name, services, more):
@@ -139,13 +154,16 @@ def registry(options, directory):
     section = Section(
         "Consul",
         "A real agent on the same machine. *Start*: FPM's socket listens → passing. *Change*: `svcreg_unready()` and "
-        "back, as it arrives in the board → a blocking query that waits at the agent returns with it.",
+        "back, as it arrives in the board → a blocking query that waits at the agent returns with it; in turn with "
+        "what Consul needs by itself, for a check that a client changes with a request to the agent.",
         ["", "runs", "min ms", "median ms", "p99 ms", "max ms"],
     )
     with Consul(servers.folder_in(directory, "consul")) as agent:
-        starts, changes = start(options, directory, agent), change(options, directory, agent)
+        starts = start(options, directory, agent)
+        changes, direct = change(options, directory, agent)
     section.rows.append(["first LISTEN → passing", *told(starts)])
     section.rows.append(["change of state → blocking query returns", *told(changes)])
+    section.rows.append(["the same without svcreg: a client's own request", *told(direct)])
     section.at_most("first LISTEN → passing, max ms", 1000 * max(starts), 100)
     section.at_most("change → blocking query, p99 ms", 1000 * percentile(changes, 0.99), 20)
     return section

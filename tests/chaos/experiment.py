@@ -110,9 +110,9 @@ class Experiment:
             if self.full and self.case.planned and missing > 0:
                 with self.burst(FILL_RATE, FILL_MIX, missing / (FILL_RATE + self.case.rate)):
                     pass
-                self.become_whole(WHOLE_S)  # who is saturated by that is not in service for as long
         finally:
             load.stop()
+        self.become_whole(WHOLE_S)  # a node is out of service while the load saturates it, and is not missing
         seen = self.seen()
         return judge.figures(seen), self.explained(judge.evidence(seen), min(one.start for one in seen.requests))
 

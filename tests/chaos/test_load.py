@@ -97,6 +97,12 @@ def test_a_kept_connection_that_breaks_is_a_failure_and_nothing_is_sent_twice(se
     assert broken and {request.id for request in requests if request.failure} == broken
 
 
+def test_a_connection_is_not_used_when_it_was_idle_for_longer_than_the_server_allows(send):
+    with server(lambda request: answer(request, head="Keep-Alive: timeout=1\r\n"), None) as (address, seen):
+        requests = send(address, seconds=3.5, rate=0.8, mix="get=1")
+    assert len(requests) == len(seen) > 1 and not [request for request in requests if request.failure]
+
+
 def test_connection_close_is_no_failure(send):
     with server(lambda request: answer(request, head="Connection: close\r\n")) as (address, _):
         requests = send(address)

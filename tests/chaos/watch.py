@@ -77,7 +77,8 @@ def node_of(service_id):
 class ConsulWatch(Watch):
     """
     Asks one of the servers with a blocking query, another one as soon as that fails. They ask their leader: a follower
-    by itself hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout).
+    by itself hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout). The leader answers
+    only when it is ready for consistent reads: one that has just started says what it has read of its log so far.
     """
 
     WAIT_S = 1
@@ -97,7 +98,7 @@ class ConsulWatch(Watch):
             self.connection = http.client.HTTPConnection(
                 addresses[self.turn % len(addresses)], 8500, timeout=self.WAIT_S + self.SILENCE_S
             )
-        path = f"/v1/health/service/web?index={self.index}&wait={self.WAIT_S}s"
+        path = f"/v1/health/service/web?consistent&index={self.index}&wait={self.WAIT_S}s"
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
         if answer.status != 200:

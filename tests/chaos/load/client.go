@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +35,8 @@ type result struct {
 	reused  bool // went over a connection that had served before
 }
 
-// A client keeps connections alive as an ordinary HTTP library does. net/http's own client would not do: it sends a request
+// A client keeps connections alive as an ordinary HTTP library does, and uses none that has been idle for longer than the server
+// allows (Keep-Alive: timeout=…): such a one may be closed just when a request is on its way. net/http's own client would not do: it sends a request
 // again on another connection when a kept-alive one turns out to be closed, and so hides just the losses that are looked for.
 type client struct {
 	address string
@@ -49,6 +51,12 @@ type connection struct {
 	net.Conn
 	reader *bufio.Reader
 	used   bool
+	idleAt time.Time     // since when
+	allows time.Duration // the server's word; 0: it said nothing
+}
+
+func (conn *connection) stale() bool {
+	return conn.allows > 0 && time.Since(conn.idleAt) >= conn.allows
 }
 
 var errWrongAnswer = errors.New("another request's answer")
@@ -103,14 +111,16 @@ func (c *client) take(request request) (*connection, error) {
 func (c *client) pop() *connection {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	last := len(c.idle) - 1
-	if last < 0 {
-		return nil
+	for last := len(c.idle) - 1; last >= 0; last-- {
+		conn := c.idle[last]
+		c.idle = c.idle[:last]
+		if !conn.stale() {
+			conn.used = true
+			return conn
+		}
+		conn.Close()
 	}
-	conn := c.idle[last]
-	c.idle = c.idle[:last]
-	conn.used = true
-	return conn
+	return nil
 }
 
 func (c *client) giveBack(conn *connection, again bool) {
@@ -118,6 +128,7 @@ func (c *client) giveBack(conn *connection, again bool) {
 		conn.Close()
 		return
 	}
+	conn.idleAt = time.Now()
 	c.mutex.Lock()
 	c.idle = append(c.idle, conn)
 	c.mutex.Unlock()
@@ -132,6 +143,7 @@ func (conn *connection) exchange(c *client, request request) (int, string, bool,
 	if err != nil {
 		return 0, "", false, err
 	}
+	conn.allows = allowance(answer.Header.Get("Keep-Alive"))
 	body, err := io.ReadAll(answer.Body)
 	answer.Body.Close()
 	if err != nil {
@@ -143,6 +155,18 @@ func (conn *connection) exchange(c *client, request request) (int, string, bool,
 	}
 	node, err := readPage(body, request)
 	return answer.StatusCode, node, again, err
+}
+
+// allowance reads "timeout=60" or "timeout=60, max=100".
+func allowance(keepAlive string) time.Duration {
+	for _, word := range strings.Split(keepAlive, ",") {
+		if value, found := strings.CutPrefix(strings.TrimSpace(word), "timeout="); found {
+			if seconds, err := strconv.Atoi(value); err == nil {
+				return time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return 0
 }
 
 func (c *client) render(request request) string {
