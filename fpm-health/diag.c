@@ -13,10 +13,19 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <unistd.h>
 
-int diag_open(void)
+struct diag diag_open(void)
 {
-    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    return (struct diag){.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
+}
+
+void diag_close(struct diag *diag)
+{
+    if (diag->fd != -1) {
+        close(diag->fd);
+    }
+    *diag = (struct diag){.fd = -1};
 }
 
 static int ask(int fd, int family, uint32_t states)
@@ -143,23 +152,22 @@ int diag_parse(const void *reply, size_t length, int family, diag_each *each, vo
     return 0;
 }
 
-int diag_dump(int fd, int family, bool connected, diag_each *each, void *context)
+int diag_dump(struct diag *diag, int family, bool connected, diag_each *each, void *context)
 {
     static _Alignas(struct nlmsghdr) char reply[DIAG_REPLY_BYTES];
     uint32_t states = 1u << TCP_LISTEN | (connected ? 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT : 0);
-    while (recv(fd, reply, sizeof reply, 0) != -1) {
-        /* what a dump that was given up left behind */
+    while (diag->unfinished && recv(diag->fd, reply, sizeof reply, 0) != -1) {
+        /* the rest of the dump that was given up */
     }
-    if (ask(fd, family, states) == -1) {
+    diag->unfinished = true;
+    if (ask(diag->fd, family, states) == -1) {
         return -1;
     }
     for (int i = 0; i < DIAG_REPLIES_MAX; i++) {
-        ssize_t n = recv(fd, reply, sizeof reply, 0);
-        if (n <= 0) {
-            return -1;
-        }
-        int result = diag_parse(reply, (size_t)n, family, each, context);
+        ssize_t n = recv(diag->fd, reply, sizeof reply, 0);
+        int result = n > 0 ? diag_parse(reply, (size_t)n, family, each, context) : -1;
         if (result) {
+            diag->unfinished = result == -1;
             return result == 1 ? 0 : -1;
         }
     }

@@ -18,14 +18,19 @@ struct diag_socket {
 
 typedef void diag_each(void *context, const struct diag_socket *socket);
 
-/* Opens the netlink socket. Returns the fd, or -1 with errno. */
-int diag_open(void);
+struct diag {
+    int fd;          /* -1: the kernel can't be asked */
+    bool unfinished; /* the last dump was given up, and the rest of it is in the way */
+};
+
+struct diag diag_open(void);
+void diag_close(struct diag *diag);
 
 /*
  * Calls `each` for every listening socket of `family`, and when `connected` is set for every one that was accepted from
  * some listener, whose name or port it has. Returns 0, or -1 when the kernel gave no complete answer.
  */
-int diag_dump(int fd, int family, bool connected, diag_each *each, void *context);
+int diag_dump(struct diag *diag, int family, bool connected, diag_each *each, void *context);
 
 /*
  * Reads one reply of a dump; pure, and trusts no length in it. Returns 1 when the dump is complete, 0 when more follow, -1

@@ -9,23 +9,36 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Reads a file of /proc/PID. Returns its length (cut to room - 1, ended by NUL), or -1 with errno. */
-static ssize_t read_file(pid_t pid, const char *name, char *out, size_t room)
+static int open_file(pid_t pid, const char *name)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Reads from the beginning. Returns the length (cut to room - 1, ended by NUL), or -1 with errno. */
+static ssize_t read_whole(int fd, char *out, size_t room)
+{
+    size_t length = 0;
+    ssize_t n = 1;
+    while (n > 0 && length + 1 < room) {
+        n = pread(fd, out + length, room - 1 - length, (off_t)length);
+        length += n > 0 ? (size_t)n : 0;
+    }
+    out[length] = '\0';
+    return n == -1 && length == 0 ? -1 : (ssize_t)length;
+}
+
+/* The same with a file of /proc/PID. */
+static ssize_t read_file(pid_t pid, const char *name, char *out, size_t room)
+{
+    int fd = open_file(pid, name);
     if (fd == -1) {
         return -1;
     }
-    size_t length = 0;
-    ssize_t n;
-    while (length + 1 < room && (n = read(fd, out + length, room - 1 - length)) > 0) {
-        length += (size_t)n;
-    }
+    ssize_t length = read_whole(fd, out, room);
     close(fd);
-    out[length] = '\0';
-    return (ssize_t)length;
+    return length;
 }
 
 /* Field `number` (from 3) of /proc/PID/stat: the second one may hold anything, spaces and brackets too. */
@@ -54,12 +67,17 @@ int64_t procfs_unix_time(uint64_t start_time)
     return time(NULL) - up.tv_sec + (int64_t)(start_time / (uint64_t)ticks_per_s);
 }
 
-ssize_t procfs_children(pid_t pid, pid_t *out, size_t room)
+int procfs_open_children(pid_t pid)
 {
-    static char text[1 << 19];
     char name[48];
     snprintf(name, sizeof name, "task/%d/children", pid);
-    if (read_file(pid, name, text, sizeof text) == -1) {
+    return open_file(pid, name);
+}
+
+ssize_t procfs_children(int fd, pid_t *out, size_t room)
+{
+    static char text[1 << 19];
+    if (read_whole(fd, text, sizeof text) == -1) {
         return -1;
     }
     size_t n = 0;

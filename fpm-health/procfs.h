@@ -13,8 +13,14 @@ uint64_t procfs_start_time(pid_t pid);
 /* The Unix time, in seconds, of such a start time; 0 for 0. */
 int64_t procfs_unix_time(uint64_t start_time);
 
-/* The children of a process, at most `room`. Returns how many, or -1 with errno. */
-ssize_t procfs_children(pid_t pid, pid_t *out, size_t room);
+/*
+ * Opens the list of a process's children. It stays that process's: when its pid is another's, the list is empty. Returns an
+ * fd, or -1 with errno.
+ */
+int procfs_open_children(pid_t pid);
+
+/* The children as they are now, at most `room`. Returns how many, or -1 with errno. */
+ssize_t procfs_children(int fd, pid_t *out, size_t room);
 
 /* The pool in a worker's title "php-fpm: pool NAME". Returns false for anything else. */
 bool procfs_pool(pid_t pid, char *out, size_t room);

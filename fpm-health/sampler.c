@@ -5,12 +5,10 @@
 #define _GNU_SOURCE
 #include "sampler_parts.h"
 
-#include "diag.h"
 #include "scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BURN_LOOK_MS = 1000 };
 
@@ -222,7 +220,7 @@ struct sampler *sampler_create(
     struct sampler *s = calloc(1, sizeof *s);
     if (s) {
         *s = (struct sampler){
-            .loop = loop, .in = in, .board = board, .looked = looked, .context = context, .diag_fd = diag_open()};
+            .loop = loop, .in = in, .board = board, .looked = looked, .context = context, .diag = diag_open()};
         s->tick.fire = on_tick;
         loop->first = &s->tick; /* no answer and no heartbeat of before */
     }
@@ -238,8 +236,6 @@ void sampler_destroy(struct sampler *s)
     s->loop->first = NULL;
     workers_forget(&s->workers);
     free(s->by_listen);
-    if (s->diag_fd != -1) {
-        close(s->diag_fd);
-    }
+    diag_close(&s->diag);
     free(s);
 }

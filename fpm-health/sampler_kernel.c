@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "sampler_parts.h"
 
-#include "diag.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -172,8 +171,8 @@ bool sampler_ask_kernel(struct sampler *s)
     }
     /* without a board, connections tell how many workers are busy: FPM gives each a worker until it closes */
     bool connected = !s->board->map;
-    return s->diag_fd != -1 && (!s->any_unix || diag_dump(s->diag_fd, AF_UNIX, connected, on_socket, s) == 0) &&
+    return s->diag.fd != -1 && (!s->any_unix || diag_dump(&s->diag, AF_UNIX, connected, on_socket, s) == 0) &&
         (!s->any_tcp ||
-            (diag_dump(s->diag_fd, AF_INET, connected, on_socket, s) == 0 &&
-                diag_dump(s->diag_fd, AF_INET6, connected, on_socket, s) == 0));
+            (diag_dump(&s->diag, AF_INET, connected, on_socket, s) == 0 &&
+                diag_dump(&s->diag, AF_INET6, connected, on_socket, s) == 0));
 }

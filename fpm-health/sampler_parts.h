@@ -5,6 +5,7 @@
 #ifndef FPM_HEALTH_SAMPLER_PARTS_H
 #define FPM_HEALTH_SAMPLER_PARTS_H
 
+#include "diag.h"
 #include "sampler.h"
 #include "workers.h"
 
@@ -15,7 +16,7 @@ struct sampler {
     sampler_looked *looked;
     void *context;
     struct loop_timer tick;
-    int diag_fd;             /* -1: the kernel can't be asked */
+    struct diag diag;
     struct pool **by_listen; /* local pools: unix ones by path, then TCP ones by port */
     size_t listen_count;
     bool any_unix, any_tcp;

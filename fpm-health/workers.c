@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TITLE_LOOKS = 50 }; /* a worker has its title soon after the fork, or never */
 
@@ -26,10 +27,31 @@ static struct pool *only_pool(const struct instance *in, pid_t pid)
     return in->pool_count == 1 && procfs_same_command(pid, in->master_pid) ? in->pools[0] : NULL;
 }
 
+static void close_list(struct workers *w)
+{
+    if (w->parent) {
+        close(w->list_fd);
+    }
+    w->parent = 0;
+}
+
+/* The list is opened once: to find it in /proc takes longer than to read it. */
+static ssize_t list(struct workers *w, const struct instance *in, pid_t *out, size_t room)
+{
+    if (w->parent != in->master_pid || in->master_gone) {
+        close_list(w);
+    }
+    if (!w->parent && in->master_pid && !in->master_gone) {
+        w->list_fd = procfs_open_children(in->master_pid);
+        w->parent = w->list_fd != -1 ? in->master_pid : 0;
+    }
+    return w->parent ? procfs_children(w->list_fd, out, room) : -1;
+}
+
 void workers_scan(struct workers *w, struct instance *in)
 {
     static pid_t pids[WORKERS_MAX];
-    ssize_t n = in->master_pid && !in->master_gone ? procfs_children(in->master_pid, pids, WORKERS_MAX) : -1;
+    ssize_t n = list(w, in, pids, WORKERS_MAX);
     struct worker *fresh = n > 0 ? calloc((size_t)n, sizeof *fresh) : NULL;
     w->known = n == 0 || fresh;
     size_t old = 0, count = fresh ? (size_t)n : 0;
@@ -54,6 +76,7 @@ void workers_scan(struct workers *w, struct instance *in)
 
 void workers_forget(struct workers *w)
 {
+    close_list(w);
     free(w->all);
     *w = (struct workers){0};
 }

@@ -15,13 +15,15 @@ struct worker {
 struct workers {
     struct worker *all; /* sorted by pid */
     size_t count;
-    bool known; /* the last scan succeeded */
+    bool known;   /* the last scan succeeded */
+    pid_t parent; /* whose children they are; 0: none yet */
+    int list_fd;  /* the list of them, where there is a parent */
 };
 
 /* Scans the master's children and counts them in their pools; titles are read only of new ones. */
 void workers_scan(struct workers *workers, struct instance *instance);
 
-/* Forgets whose they are, for pools have changed. */
+/* Forgets them and whose they are, for pools or the master have changed. */
 void workers_forget(struct workers *workers);
 
 /*

@@ -120,6 +120,7 @@ WRONG = {
 GARBAGE_HARMS_LISTS_ALONE = {"garbage"}  # what Consul answers to a heartbeat is read by its status
 
 
+@pytest.mark.latency
 @pytest.mark.parametrize("name", WRONG.keys())
 def test_a_consul_that_answers_wrongly_is_said_once_and_told_again_at_once(
     workdir, fpm, service, name, record_property
@@ -154,5 +155,5 @@ def test_a_consul_that_answers_wrongly_is_said_once_and_told_again_at_once(
         expected = [FAILED, CONNECTED] if begins_with_it else [CONNECTED, FAILED, CONNECTED]
         assert moods(helper) == expected, helper.log_text()
         assert back_s <= BACK_S
-        assert probes.p99_ms < PROBE_P99_MS
+        assert probes.p99_ms < PROBE_P99_MS or SANITIZED
         assert rss_kb < RSS_MAX_KB or SANITIZED

@@ -9,7 +9,7 @@ import pytest
 from support.consul import Consul
 from support.cpu import cpu_s
 from support.fake_consul import GOOD, FakeConsul
-from support.helper import Helper
+from support.helper import SANITIZED, Helper
 from support.many_fpms import ManyFpms
 from support.memory import memory_kb
 from support.probes import Probes
@@ -157,6 +157,7 @@ def test_silence_is_noticed_and_its_end_too(workdir, agent, pools, record_proper
         assert silence_s <= SILENCE_S, agent.log_tail("anti_entropy", "missed TTL", "Synced check")
 
 
+@pytest.mark.latency
 def test_one_that_hangs_changes_no_others_answers(workdir, pools, record_property):
     with Helper(workdir, pools.config) as helper:
         until(lambda: helper.pool(f"p{POOLS - 1}")["state"] == "healthy", 20, "all healthy")
@@ -170,8 +171,7 @@ def test_one_that_hangs_changes_no_others_answers(workdir, pools, record_propert
         print(f"before: {before}; with two that hang: {during}")
         record_property("p99_ms", [round(before.p99_ms, 2), round(during.p99_ms, 2)])
         assert {name for name, state in status.items() if state != "healthy"} == {"p0", "p7"}
-        assert before.p99_ms < PROBE_P99_MS
-        assert during.p99_ms < PROBE_P99_MS
+        assert max(before.p99_ms, during.p99_ms) < PROBE_P99_MS or SANITIZED
 
 
 def test_many_that_hang_delay_no_others_proof(workdir, pools):

@@ -34,6 +34,7 @@ def helper(workdir, fpm):
     ]
     with Helper(workdir, pools) as helper:
         helper.wait_state("healthy")
+        until(lambda: helper.pool()["workers"]["total"] == 4, 5, "FPM has forked all workers")
         yield helper
 
 

@@ -52,6 +52,7 @@ def start_ms(n):
         until(lambda: not accepts(), 20, "a worker that was killed has closed the socket")
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("count", [1, 1000])
 def test_no_start_is_slower_with_svcreg_wherever_consul_is(node, own_consul, record_property, count):
     port = free_port()  # on an address each: files in a thousand would cost more than all the rest
