@@ -383,5 +383,5 @@ def test_a_pool_that_lets_in_others_only_is_not_asked_and_not_called_down(workdi
         with Helper(workdir, pools, master={"pid": fpm.pid}) as helper:
             helper.wait_state("healthy")
             assert helper.pool()["ping_allowed"] is us_too
-            assert helper.pool()["workers"]["idle"] == 2
+            until(lambda: helper.pool()["workers"]["idle"] == 2, 5, "FPM has forked all workers")
             assert "disallowed" not in fpm.log_text(), "FPM would log each of our tries"

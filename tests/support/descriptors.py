@@ -17,5 +17,5 @@ def opened(pid):
 
 def kinds(pid, *ignored):
     """How many of what a process has open, without the numbers that differ from one open to the next."""
-    names = (re.sub(r"\[\d+\]|ZendSem\.\w+|/fpm\.(out|log)", "", name) for name in opened(pid))
+    names = (re.sub(r"\[\d+\]|ZendSem\.\w+|/fpm\.(out|log)|/proc/\d+/task/\d+", "", name) for name in opened(pid))
     return Counter(name for name in names if name not in ignored)
