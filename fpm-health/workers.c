@@ -38,12 +38,11 @@ static void close_list(struct workers *w)
 /* The list is opened once: to find it in /proc takes longer than to read it. */
 static ssize_t list(struct workers *w, const struct instance *in, pid_t *out, size_t room)
 {
-    if (w->parent != in->master_pid || in->master_gone) {
+    pid_t parent = in->master_gone ? 0 : in->master_pid;
+    if (w->parent != parent) {
         close_list(w);
-    }
-    if (!w->parent && in->master_pid && !in->master_gone) {
-        w->list_fd = procfs_open_children(in->master_pid);
-        w->parent = w->list_fd != -1 ? in->master_pid : 0;
+        w->list_fd = parent ? procfs_open_children(parent) : -1;
+        w->parent = w->list_fd != -1 ? parent : 0;
     }
     return w->parent ? procfs_children(w->list_fd, out, room) : -1;
 }

@@ -23,7 +23,7 @@ struct workers {
 /* Scans the master's children and counts them in their pools; titles are read only of new ones. */
 void workers_scan(struct workers *workers, struct instance *instance);
 
-/* Forgets them and whose they are, for pools or the master have changed. */
+/* Forgets them and whose they are: pools have changed, or nobody looks any more. */
 void workers_forget(struct workers *workers);
 
 /*

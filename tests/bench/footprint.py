@@ -95,15 +95,11 @@ def each_kind(directory, count, agent):
                         lambda h=server.helper: all(pool["registered"] for pool in h.status()["pools"]), 120, "all", 0.1
                     )
                 yield kind, server
-    node = Node(servers.folder_in(directory, f"workers-{count}"), "w", None, {"web": {"pm.max_children": count}})
-    try:
-        node.start(wait=False)
-        node.wait_ready(timeout=servers.FORKS_S)
+    own = {"web": {"pm.max_children": count}}
+    with servers.forked(Node(servers.folder_in(directory, f"workers-{count}"), "w", None, own)) as node:
         until(lambda: len(node.workers()) == count, servers.FORKS_S, "all workers", every=0.5)
         node.wait_state("healthy")
         yield WORKERS, Helped(WORKERS, node.helper_pid())
-    finally:
-        node.kill()
 
 
 def judge(section, kind, count, woken, cpu, uss):

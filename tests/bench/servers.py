@@ -130,20 +130,26 @@ FORKS_S = 180  # FPM's start with 1,000 pools, each of which forks a worker
 
 
 @contextlib.contextmanager
-def fpm_with(directory, count, **own):
-    """A real FPM with so many pools of one worker each, and the pools as config.json names them."""
-    own = {"pm.max_children": 1, **own}
-    fpm = Fpm(directory, {name: dict(own) for name in pool_names(count)})
+def forked(fpm):
+    """An Fpm that may take its time to fork very many workers."""
     try:
         fpm.start(wait=False)
         fpm.wait_ready(timeout=FORKS_S)
+        yield fpm
+    finally:
+        fpm.kill()
+
+
+@contextlib.contextmanager
+def fpm_with(directory, count, **own):
+    """A real FPM with so many pools of one worker each, and the pools as config.json names them."""
+    own = {"pm.max_children": 1, **own}
+    with forked(Fpm(directory, {name: dict(own) for name in pool_names(count)})) as fpm:
         listed = [
             {"name": name, "listen": fpm.listen(name), "pm": "static", "max_children": own["pm.max_children"]}
             for name in pool_names(count)
         ]
         yield fpm, listed
-    finally:
-        fpm.kill()
 
 
 @contextlib.contextmanager
