@@ -41,9 +41,10 @@ enum {
     /* sampling */
     SAMPLE_MS = 250,
     SAMPLE_SHARE_US = 500, /* of a pool, where that makes more, up to … */
-    SAMPLE_MANY_MS = 500,
-    SAMPLE_FIRST_MS = 10,           /* until every pool has been seen healthy, … */
-    SAMPLE_FIRST_FOR_MS = 5 * 1000, /* … then slower and slower */
+    SAMPLE_SELDOM_MS = 500,
+    SAMPLE_QUIET_AFTER_MS = 5 * 1000, /* no request for so long: as seldom */
+    SAMPLE_FIRST_MS = 10,             /* until every pool has been seen healthy, … */
+    SAMPLE_FIRST_FOR_MS = 5 * 1000,   /* … then slower and slower */
     SAMPLE_DRAIN_MS = 25,
     WORKERS_MAX = 65536,
     DIAG_REPLY_BYTES = 64 * 1024,

@@ -48,3 +48,12 @@ const struct pool *instance_worst(const struct instance *in)
     }
     return worst;
 }
+
+int64_t instance_busy_ms(const struct instance *in)
+{
+    int64_t last_ms = 0;
+    for (size_t i = 0; i < in->pool_count; i++) {
+        last_ms = in->pools[i]->busy_ms > last_ms ? in->pools[i]->busy_ms : last_ms;
+    }
+    return last_ms;
+}

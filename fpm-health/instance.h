@@ -103,4 +103,7 @@ bool instance_live(const struct instance *instance);
 /* The pool whose state is worst, for an answer that has to stand for all. NULL without pools. */
 const struct pool *instance_worst(const struct instance *instance);
 
+/* When any pool was last seen active, queued or accepting; 0: never. */
+int64_t instance_busy_ms(const struct instance *instance);
+
 #endif

@@ -139,16 +139,22 @@ static void look_for_stuck(struct sampler *s, struct pool *p, bool window_over)
     p->waited = waits;
 }
 
-/* Just often enough for the promises. Very many pools are looked at less often, but while requests wait in one of them. */
+/*
+ * Just often enough for the promises; seldom while there are no requests at all. Very many pools are looked at less often,
+ * but while requests wait in one of them.
+ */
 static int64_t look_every_ms(const struct sampler *s)
 {
+    if (s->loop->now_ms - instance_busy_ms(s->in) >= SAMPLE_QUIET_AFTER_MS) {
+        return SAMPLE_SELDOM_MS;
+    }
     int64_t turn_ms = (int64_t)s->in->pool_count * SAMPLE_SHARE_US / 1000;
     for (size_t i = 0; turn_ms > SAMPLE_MS && i < s->in->pool_count; i++) {
         if (s->in->pools[i]->waited) {
             turn_ms = SAMPLE_MS;
         }
     }
-    return turn_ms < SAMPLE_MS ? SAMPLE_MS : turn_ms > SAMPLE_MANY_MS ? SAMPLE_MANY_MS : turn_ms;
+    return turn_ms < SAMPLE_MS ? SAMPLE_MS : turn_ms > SAMPLE_SELDOM_MS ? SAMPLE_SELDOM_MS : turn_ms;
 }
 
 /* Often while something is in the making. */

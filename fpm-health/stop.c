@@ -148,15 +148,6 @@ static bool all_told(const struct helper *h)
     return true;
 }
 
-static int64_t last_busy_ms(const struct helper *h)
-{
-    int64_t last_ms = 0;
-    for (size_t i = 0; i < h->in.pool_count; i++) {
-        last_ms = h->in.pools[i]->busy_ms > last_ms ? h->in.pools[i]->busy_ms : last_ms;
-    }
-    return last_ms;
-}
-
 static void finish_drain(struct helper *h)
 {
     if (!helper_has_board(h)) {
@@ -207,7 +198,7 @@ void helper_step_stop(struct helper *h)
         struct drain_view view = {
             .consul_told = all_told(h),
             .probers_told = probers_told(server_probers(h->server), h->loop.now_ms),
-            .busy_ms = last_busy_ms(h),
+            .busy_ms = instance_busy_ms(&h->in),
         };
         if (drain_step(&h->stop, &policy, &view, h->loop.now_ms)) {
             finish_drain(h);
