@@ -1,19 +1,23 @@
 """What fpm-health takes while nobody asks: CPU, wake-ups, memory; by pools and by workers."""
 
 import statistics
+import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from support.consul import Consul
 from support.cpu import cpu_s
 from support.memory import memory_kb
 from support.node import Node
+from support.programs import compiled
 from support.waiting import until
 
 from . import servers
-from .measure import brief, spread, wakeups
+from .measure import SERVER_CORE, brief, pinned, spread, wakeups
 from .report import Plot, Section
 
+WAKE_MS, WAKES = 500, 1000
 SETTLED_S = 4  # start-up is over, and its memory given back
 WATCHED_S = 10
 MANY, TURN_S = 20, 60  # more pools than that are told to Consul once in so long: the mean of a whole turn counts
@@ -69,7 +73,7 @@ def idle(options, directory):
                 plots["cpu"][kind].append((count, cpu))
                 plots["uss"][kind].append((count, uss))
                 judge(section, kind, count, woken, cpu, uss)
-    for start in (servers.haproxy, servers.nginx):
+    for start in (servers.haproxy, servers.nginx, bare_wakes):
         with start(directory) as server:
             [row] = watched(server, 1, seconds)
             section.rows.append(
@@ -78,6 +82,17 @@ def idle(options, directory):
     section.plots.append(Plot("idle-cpu", "Idle CPU", "% of a core", plots["cpu"]))
     section.plots.append(Plot("memory", "Private memory (USS)", "MB", plots["uss"]))
     return section
+
+
+@contextmanager
+def bare_wakes(directory):
+    """Wakes as often as an idle fpm-health, and does nothing: what this machine takes for that alone."""
+    command = pinned(SERVER_CORE, [compiled(directory, "bare_wakes"), WAKE_MS, WAKES])
+    with subprocess.Popen([*map(str, command)]) as process:
+        try:
+            yield Helped("a process that only sleeps and wakes", process.pid)
+        finally:
+            process.kill()
 
 
 def each_kind(directory, count, agent):

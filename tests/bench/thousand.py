@@ -14,6 +14,7 @@ from support.consul import Consul
 from support.cpu import cpu_s
 from support.helper import Helper
 from support.many_fpms import ManyFpms
+from support.programs import compiled
 from support.waiting import until
 
 from . import servers
@@ -28,12 +29,6 @@ TOGETHER = 64
 PARALLEL = 16
 BEATS = 4
 SETTLED_S = 4
-
-
-def compiled(directory, name):
-    source = Path(__file__).parents[1] / "support" / f"{name}.c"
-    subprocess.run(["cc", "-O2", "-o", directory / name, source, "-lcurl"], check=True)
-    return directory / name
 
 
 def register(agent, count, check):
@@ -67,7 +62,7 @@ def children_s():
 
 def told(directory, count, rounds, groups):
     """The agent's share at rest, the agent's while it is told, and the sender's."""
-    beats = compiled(directory, "bare_beats")
+    beats = compiled(directory, "bare_beats", "-lcurl")
     with fresh(directory, f"told{groups}") as agent:
         register(agent, count, lambda _: {"TTL": "60s", "Status": "passing"})
         command = [beats, agent.url, PARALLEL, 1000 * BEAT_S, BEATS, groups]

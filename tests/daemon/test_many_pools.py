@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from support.consul import Consul
@@ -13,6 +12,7 @@ from support.helper import SANITIZED, Helper
 from support.many_fpms import ManyFpms
 from support.memory import memory_kb
 from support.probes import Probes
+from support.programs import compiled
 from support.waiting import FULL, until
 
 pytestmark = pytest.mark.figures
@@ -77,10 +77,7 @@ def wait_passing(consul, node="n1", timeout=60):
 
 @pytest.fixture(scope="module")
 def bare_register(tmp_path_factory):
-    binary = tmp_path_factory.mktemp("bare") / "bare_register"
-    source = Path(__file__).parents[1] / "support" / "bare_register.c"
-    subprocess.run(["cc", "-O2", "-o", binary, source, "-lcurl"], check=True)
-    return binary
+    return compiled(tmp_path_factory.mktemp("bare"), "bare_register", "-lcurl")
 
 
 @pytest.fixture

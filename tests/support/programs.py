@@ -1,4 +1,4 @@
-"""Programs of others that the tests run, where a script of ours fetches or builds them."""
+"""Programs that the tests run: others', where a script of ours fetches or builds them, and small ones of their own."""
 
 import os
 import subprocess
@@ -14,3 +14,10 @@ def program(name):
         return named
     script = ROOT / "script" / f"{name}-binary"
     return subprocess.run([script], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def compiled(directory, name, *libraries):
+    """Path of the program that `name`.c beside this file makes."""
+    source = Path(__file__).with_name(f"{name}.c")
+    subprocess.run(["cc", "-O2", "-o", directory / name, source, *libraries], check=True)
+    return directory / name
