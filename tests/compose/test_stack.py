@@ -125,7 +125,7 @@ def test_down_and_up_again_take_seconds_when_all_is_built(three_nodes):
 
 
 def test_the_helper_counts_workers_and_not_itself_where_fpm_is_pid_1(three_nodes):
-    """As PID 1 the master is everybody's parent, the helper's too. It judges by title for 50 looks, two a second at least."""
+    """As PID 1 the master is everybody's parent, the helper's too. It goes by titles for 50 looks, two a second."""
 
     def status():
         (pool,) = json.loads(three_nodes.inside(node, "fpm-health", "status", "--json"))["pools"]
