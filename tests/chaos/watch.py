@@ -76,11 +76,12 @@ def node_of(service_id):
 
 class ConsulWatch(Watch):
     """
-    Asks one of the servers with a blocking query, another one as soon as that fails. They ask their leader: a follower
-    by itself hears of a change only with the next one, or 50 to 100 ms later (raft's CommitTimeout). The leader answers
-    only when it is ready for consistent reads: one that has just started says what it has read of its log so far.
+    Asks the leader with a blocking query, another server for its name as soon as that fails. A follower hears of a
+    change only with the next one, or 50 to 100 ms later (raft's CommitTimeout). The leader answers only when it is
+    ready for consistent reads: one that has just started says what it has read of its log so far.
     """
 
+    PORT = 8500
     WAIT_S = 1
     SILENCE_S = 1  # beyond that: the server is lost
 
@@ -90,14 +91,22 @@ class ConsulWatch(Watch):
         self.turn = self.index = 0
         super().__init__()
 
+    def connect(self):
+        """To the leader; to who was asked for it where there is none, or one that does not run."""
+        addresses = self.addresses()
+        if not addresses:
+            raise LookupError("no server runs")
+        asked = addresses[self.turn % len(addresses)]
+        self.connection = http.client.HTTPConnection(asked, self.PORT, timeout=self.WAIT_S + self.SILENCE_S)
+        self.connection.request("GET", "/v1/status/leader")
+        leader = json.loads(self.connection.getresponse().read()).rpartition(":")[0]
+        if leader in addresses and leader != asked:
+            self.connection.close()
+            self.connection = http.client.HTTPConnection(leader, self.PORT, timeout=self.WAIT_S + self.SILENCE_S)
+
     def look(self):
         if self.connection is None:
-            addresses = self.addresses()
-            if not addresses:
-                raise LookupError("no server runs")
-            self.connection = http.client.HTTPConnection(
-                addresses[self.turn % len(addresses)], 8500, timeout=self.WAIT_S + self.SILENCE_S
-            )
+            self.connect()
         path = f"/v1/health/service/web?consistent&index={self.index}&wait={self.WAIT_S}s"
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
