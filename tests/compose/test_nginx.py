@@ -385,7 +385,7 @@ def test_a_stop_lets_requests_in_flight_end(lab):
 def test_the_container_is_healthy_and_hides_its_version(lab):
     lab.members("a")
     nginx = lab.nginx()
-    until(lambda: nginx.inspect("{{.State.Health.Status}}") == "healthy", 15, "Docker calls it healthy", every=0.2)
+    until(lambda: nginx.inspect("{{.State.Health.Status}}") == "healthy", 25, "Docker calls it healthy", every=0.2)
     assert nginx.run("svcreg-nginx", "status").count('"state":"healthy"') == 1
     assert nginx.inspect("{{.Config.User}} {{.Config.StopSignal}}") == "www-data SIGQUIT"
     assert "Server: nginx\r\n" in raw_answer(nginx), "no version number"
