@@ -28,8 +28,8 @@ PROMETHEUS = f"{OPENMETRICS};version=1.0.0,{OPENMETRICS};version=0.0.1;q=0.75,te
 HOSTILE = 'a "b\\c\n{d}=1'
 
 PROBE_MS = 5  # no probe is to be answered later
-SETTLED_S = 6  # new pools are looked at again and again; then every 250 ms, and each look has an answer made anew
-LOOK_S, SCRAPES = 0.3, 9
+SETTLED_S = 6  # new pools are looked at again and again; then every 500 ms, and each look has an answer made anew
+LOOK_S, SCRAPES = 0.6, 9
 
 # What the common exporter has for each pool, and for each worker; request durations and the like FPM alone knows.
 EXPORTER = [
