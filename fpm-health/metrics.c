@@ -57,9 +57,14 @@ static void states(const struct render *r)
 {
     metrics_head(r, "svcreg_state", "gauge", "1 for the state that the pool is in.");
     for (size_t i = 0; i < r->in->pool_count; i++) {
+        size_t from = r->w->length;
+        metrics_labels(r, "svcreg_state", r->in->pools[i]);
+        writer_text(r->w, ",state=\"");
+        size_t n = r->w->length - from;
         for (uint32_t s = 0; s < BOARD_STATES; s++) {
-            metrics_labels(r, "svcreg_state", r->in->pools[i]);
-            writer_text(r->w, ",state=\"");
+            if (s > 0) {
+                writer_again(r->w, from, n);
+            }
             writer_text(r->w, board_state_name(s));
             writer_text(r->w, "\"");
             metrics_value(r, r->in->pools[i]->verdict.state == s);

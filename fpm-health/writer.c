@@ -6,20 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void writer_add(struct writer *w, const void *bytes, size_t n)
-{
-    size_t left = w->length < w->room ? w->room - w->length : 0;
-    if (left) {
-        memcpy(w->bytes + w->length, bytes, n < left ? n : left);
-    }
-    w->length += n;
-}
-
-void writer_text(struct writer *w, const char *s)
-{
-    writer_add(w, s, strlen(s));
-}
-
 void writer_format(struct writer *w, const char *format, ...)
 {
     char line[512];

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct writer {
     char *bytes; /* the caller's; not ended by NUL */
@@ -17,8 +18,33 @@ static inline bool writer_cut(const struct writer *w)
     return w->length > w->room;
 }
 
-void writer_add(struct writer *w, const void *bytes, size_t n);
-void writer_text(struct writer *w, const char *s);
+/* Inline, as the next is: most of what is written are short constants, a few bytes each. */
+static inline void writer_add(struct writer *w, const void *bytes, size_t n)
+{
+    size_t left = w->length < w->room ? w->room - w->length : 0;
+    if (n <= left) {
+        memcpy(w->bytes + w->length, bytes, n);
+    } else if (left) {
+        memcpy(w->bytes + w->length, bytes, left);
+    }
+    w->length += n;
+}
+
+static inline void writer_text(struct writer *w, const char *s)
+{
+    writer_add(w, s, strlen(s));
+}
+
+/* Once more the `n` bytes that stand at `from`; where they were cut, they are only counted. */
+static inline void writer_again(struct writer *w, size_t from, size_t n)
+{
+    if (from + n <= w->room) {
+        writer_add(w, w->bytes + from, n);
+    } else {
+        w->length += n;
+    }
+}
+
 void writer_format(struct writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Decimal digits; many times as quick as writer_format(), for what is written in thousands of lines. */

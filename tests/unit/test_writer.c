@@ -76,6 +76,22 @@ static void what_does_not_fit_is_counted_and_cut(void **state)
     assert_memory_equal(small, "ab1.", 4);
 }
 
+static void what_stands_there_is_repeated_as_far_as_it_fits(void **state)
+{
+    char small[9] = "........";
+    struct writer w = {small, 7, 0};
+    (void)state;
+    writer_text(&w, "abc");
+    writer_again(&w, 1, 2);
+    assert_memory_equal(small, "abcbc...", 8);
+    writer_again(&w, 0, 3);
+    assert_memory_equal(small, "abcbcab.", 8);
+    assert_int_equal(w.length, 8);
+    writer_again(&w, 6, 2); /* was cut itself */
+    assert_int_equal(w.length, 10);
+    assert_memory_equal(small, "abcbcab.", 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +99,7 @@ int main(void)
         cmocka_unit_test(labels_are_escaped_as_prometheus_wants),
         cmocka_unit_test(json_strings_are_valid_whatever_the_bytes),
         cmocka_unit_test(what_does_not_fit_is_counted_and_cut),
+        cmocka_unit_test(what_stands_there_is_repeated_as_far_as_it_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
