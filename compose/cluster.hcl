@@ -1,6 +1,6 @@
 # What the servers and the agents of the cluster variant have in common.
 
-# A host that falls silent is out of the members after 1.2 to 1.6 s; with Consul's own settings for a LAN after 5 to 6 s.
+# A host that falls silent is out of the members after 1.0 to 2.0 s; with Consul's own settings for a LAN after 5 to 6 s.
 gossip_lan {
   probe_interval = "200ms"
   probe_timeout  = "100ms"
