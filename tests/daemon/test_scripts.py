@@ -135,9 +135,8 @@ def test_a_probe_that_hangs_is_degraded_and_holds_one_worker_only(scripts, workd
 
 def test_no_probe_is_sent_while_no_worker_is_idle(scripts):
     held = Held(scripts.fpm)
-    sockets = [
-        occupied(scripts.fpm, held.script) for _ in range(2)
-    ]  # before the helper is there: no probe is on its way
+    # before the helper is there: no probe is on its way
+    sockets = [occupied(scripts.fpm, held.script) for _ in range(2)]
     with scripts.helper(probe=scripts.write("probe.php", "")) as helper:
         until(lambda: helper.pool()["workers"]["active"] == 2, what="both are busy")
         time.sleep(1)
@@ -146,7 +145,7 @@ def test_no_probe_is_sent_while_no_worker_is_idle(scripts):
         held.release()
         for sock in sockets:
             sock.close()
-        until(lambda: scripts.runs("probe") > 0, what="it runs again")
+        until(lambda: scripts.runs("probe") > 0, what="it runs")
 
 
 def test_a_helper_that_follows_another_does_not_warm_up_again(scripts, workdir):

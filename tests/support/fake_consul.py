@@ -20,7 +20,7 @@ class FakeConsul:
     was answered.
     """
 
-    def __init__(self, answer, port=0):
+    def __init__(self, answer, port=0, address="127.0.0.1", headers=()):
         fake = self
         self.requests = []
         self.answered = []
@@ -40,6 +40,8 @@ class FakeConsul:
                 status, text = result
                 fake.answered.append((self.path, result))
                 self.send_response(status)
+                for header in headers:
+                    self.send_header(*header)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 with contextlib.suppress(OSError):
@@ -50,8 +52,8 @@ class FakeConsul:
             def log_message(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server((address, port), Handler)
+        self.url = f"http://{address}:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __enter__(self):
