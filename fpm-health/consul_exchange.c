@@ -143,12 +143,11 @@ static void after_maintain(struct consul_service *s, const struct client_answer 
 }
 
 /* They beat in groups: a request that comes together with others costs the agent less than one by itself. */
-static int64_t next_beat_ms(const struct consul_service *s, int64_t now_ms)
+static int64_t next_beat_ms(const struct consul_service *s)
 {
     int64_t every_ms = registration_beat_ms(s->consul->in, s->pool);
     int64_t group = s->pool ? (int64_t)s->pool->index / CONSUL_BEAT_TOGETHER : 0;
-    int64_t since_ms = (now_ms + every_ms - group * CONSUL_BEAT_APART_MS % every_ms) % every_ms;
-    return now_ms - since_ms + every_ms;
+    return loop_next_turn_ms(s->consul->loop, every_ms, group * CONSUL_BEAT_APART_MS % every_ms);
 }
 
 static void after_update(struct consul_service *s, const struct client_answer *a, int64_t now_ms)
@@ -158,7 +157,7 @@ static void after_update(struct consul_service *s, const struct client_answer *a
         service_mend(s);
     } else {
         c->mending = false;
-        service_await_beat(s, next_beat_ms(s, now_ms));
+        service_await_beat(s, next_beat_ms(s));
         s->told = s->telling;
         if (next_op(s, now_ms) != OPS) {
             service_make_ready(s, true);

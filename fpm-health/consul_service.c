@@ -42,7 +42,8 @@ void service_await_beat(struct consul_service *s, int64_t due_ms)
     struct consul *c = s->consul;
     service_leave_queue(s);
     s->due_ms = due_ms;
-    struct consul_service *after = c->beats.last; /* intervals are alike: the end is nearly always the place */
+    /* intervals are alike: the end is nearly always the place, or the beginning for the helper's own among very many */
+    struct consul_service *after = c->beats.first && c->beats.first->due_ms > due_ms ? NULL : c->beats.last;
     while (after && after->due_ms > due_ms) {
         after = after->previous;
     }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REQUEST_BYTES = 8192, RECORD_BYTES = 65535 + 255 + FCGI_HEADER_BYTES, OUTPUT_BYTES = 8192 };
+enum { REQUEST_BYTES = 8192, READ_BYTES = 4096, OUTPUT_BYTES = 8192 };
 
 enum flight_state {
     FLIGHT_CONNECTING, /* watched by epoll */
@@ -19,6 +19,12 @@ enum flight_state {
     FLIGHT_LATE,       /* … and those of a busy machine at the second */
     FLIGHT_READING,    /* watched */
     FLIGHT_FAILED      /* without a socket */
+};
+
+/* No larger than what is in it: very many pools are asked at the same moment, and most answers are short. */
+struct bytes {
+    unsigned char *at;
+    size_t length;
 };
 
 struct flight {
@@ -30,13 +36,24 @@ struct flight {
     int error; /* errno of a connect that failed at once */
     flight_done *done;
     void *context;
-    unsigned char request[REQUEST_BYTES];
-    size_t request_length;
-    unsigned char input[RECORD_BYTES];
-    size_t input_length, received;
-    char output[OUTPUT_BYTES];
-    size_t output_length;
+    struct bytes pending; /* the request until it is sent, then a record of the answer whose end has not come yet */
+    struct bytes output;
+    size_t received;
 };
+
+/* Returns 0, or -1: out of memory. */
+static int append(struct bytes *b, const void *more, size_t length)
+{
+    unsigned char *grown = realloc(b->at, b->length + length + 1);
+    if (!grown) {
+        return -1;
+    }
+    memcpy(grown + b->length, more, length);
+    b->at = grown;
+    b->length += length;
+    b->at[b->length] = '\0';
+    return 0;
+}
 
 static void release(struct flight *f)
 {
@@ -49,6 +66,13 @@ static void release(struct flight *f)
     loop_clear(f->loop, &f->timer);
 }
 
+static void destroy(struct flight *f)
+{
+    free(f->pending.at);
+    free(f->output.at);
+    free(f);
+}
+
 int64_t flight_pause_ms(uint32_t failures)
 {
     int64_t pause_ms = (int64_t)PING_RETRY_MS << (failures < 6 ? failures : 6);
@@ -59,16 +83,15 @@ void flight_cancel(struct flight *f)
 {
     if (f) {
         release(f);
-        free(f);
+        destroy(f);
     }
 }
 
 static void land(struct flight *f, enum ping_result result, const char *error)
 {
     release(f);
-    f->output[f->output_length] = '\0';
-    f->done(f->context, &(struct flight_result){result, error, f->output});
-    free(f);
+    f->done(f->context, &(struct flight_result){result, error, f->output.at ? (const char *)f->output.at : ""});
+    destroy(f);
 }
 
 static void land_errno(struct flight *f, int error)
@@ -81,13 +104,13 @@ static void land_errno(struct flight *f, int error)
     land(f, result, text);
 }
 
-/* Takes whole records out of the input. Returns false when the flight has ended. */
+/* Takes whole records out of what is pending. Returns false when the flight has ended. */
 static bool take_records(struct flight *f)
 {
     size_t at = 0;
     for (;;) {
         struct fcgi_record r;
-        ssize_t n = fcgi_parse(f->input + at, f->input_length - at, &r);
+        ssize_t n = fcgi_parse(f->pending.at + at, f->pending.length - at, &r);
         if (n < 0) {
             land(f, PING_BAD, "FastCGI: the answer is no FastCGI");
             return false;
@@ -96,10 +119,11 @@ static bool take_records(struct flight *f)
             break;
         }
         if (r.type == FCGI_STDOUT) {
-            size_t room = OUTPUT_BYTES - 1 - f->output_length;
-            size_t length = r.length < room ? r.length : room;
-            memcpy(f->output + f->output_length, r.content, length);
-            f->output_length += length;
+            size_t room = OUTPUT_BYTES - 1 - f->output.length;
+            if (append(&f->output, r.content, r.length < room ? r.length : room) == -1) {
+                land_errno(f, ENOMEM);
+                return false;
+            }
         } else if (r.type == FCGI_END) {
             land(f, r.protocol_status == 0 ? PING_GOOD : PING_BAD,
                 r.protocol_status == 0 ? "" : "FastCGI: request rejected");
@@ -107,27 +131,27 @@ static bool take_records(struct flight *f)
         }
         at += (size_t)n;
     }
-    memmove(f->input, f->input + at, f->input_length - at);
-    f->input_length -= at;
+    f->pending.length -= at;
+    memmove(f->pending.at, f->pending.at + at, f->pending.length);
     return true;
 }
 
 /* False: the flight has ended. */
 static bool read_answer(struct flight *f)
 {
-    ssize_t n = recv(f->io.fd, f->input + f->input_length, sizeof f->input - f->input_length, 0);
-    if (n == -1) {
-        if (errno != EAGAIN) {
-            land_errno(f, errno);
-            return false;
-        }
+    unsigned char part[READ_BYTES];
+    ssize_t n = recv(f->io.fd, part, sizeof part, 0);
+    if (n == -1 && errno == EAGAIN) {
         return true;
+    }
+    if (n == -1 || (n > 0 && append(&f->pending, part, (size_t)n) == -1)) {
+        land_errno(f, errno);
+        return false;
     }
     if (n == 0) {
         land(f, PING_BAD, "FastCGI: connection closed without an answer");
         return false;
     }
-    f->input_length += (size_t)n;
     f->received += (size_t)n;
     if (f->received > PING_ANSWER_MAX_BYTES * 2) {
         land(f, PING_BAD, "FastCGI: the answer is too long");
@@ -140,10 +164,11 @@ static bool read_answer(struct flight *f)
 static int send_request(struct flight *f)
 {
     /* a fresh socket's buffer takes a kilobyte whole */
-    ssize_t n = send(f->io.fd, f->request, f->request_length, MSG_NOSIGNAL);
-    if (n != (ssize_t)f->request_length) {
+    ssize_t n = send(f->io.fd, f->pending.at, f->pending.length, MSG_NOSIGNAL);
+    if (n != (ssize_t)f->pending.length) {
         return n == -1 ? errno : EMSGSIZE;
     }
+    f->pending.length = 0;
     f->state = FLIGHT_SENT;
     f->sent_ms = f->loop->now_ms;
     loop_set(f->loop, &f->timer, f->sent_ms + FLIGHT_LOOK_MS);
@@ -205,13 +230,14 @@ static void on_ready(struct loop_io *io, uint32_t events)
     }
 }
 
-static size_t write_request(struct flight *f, enum flight_kind kind, const char *path)
+/* Returns 0, or -1: out of memory, or too long. */
+static int write_request(struct flight *f, enum flight_kind kind, const char *path)
 {
     bool script = flight_is_script(kind);
     char name[SCRIPT_MAX_BYTES + 1];
     size_t length = script ? strcspn(path, "?") : strlen(path);
     if (strlen(path) > SCRIPT_MAX_BYTES) {
-        return 0;
+        return -1;
     }
     memcpy(name, path, length);
     name[length] = '\0';
@@ -224,7 +250,9 @@ static size_t write_request(struct flight *f, enum flight_kind kind, const char 
                                         : "probe"},
         {"SCRIPT_FILENAME", name}};
     size_t count = sizeof pairs / sizeof *pairs - (kind == FLIGHT_PING);
-    return fcgi_request(f->request, sizeof f->request, pairs, count);
+    unsigned char request[REQUEST_BYTES];
+    size_t bytes = fcgi_request(request, sizeof request, pairs, count);
+    return bytes ? append(&f->pending, request, bytes) : -1;
 }
 
 struct flight *flight_start(struct loop *loop, const struct address *to, enum flight_kind kind, const char *path,
@@ -234,16 +262,14 @@ struct flight *flight_start(struct loop *loop, const struct address *to, enum fl
     if (!f) {
         return NULL;
     }
-    f->loop = loop;
-    f->io = (struct loop_io){socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_ready};
-    f->timer = (struct loop_timer){.fire = on_timer};
-    f->state = FLIGHT_FAILED;
-    f->deadline_ms = loop->now_ms + timeout_ms;
-    f->done = done;
-    f->context = context;
-    f->input_length = f->received = f->output_length = 0;
-    f->request_length = write_request(f, kind, path);
-    if (f->io.fd == -1 || f->request_length == 0) {
+    *f = (struct flight){.loop = loop,
+        .io = {socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_ready},
+        .timer = {.fire = on_timer},
+        .state = FLIGHT_FAILED,
+        .deadline_ms = loop->now_ms + timeout_ms,
+        .done = done,
+        .context = context};
+    if (f->io.fd == -1 || write_request(f, kind, path) == -1) {
         flight_cancel(f);
         return NULL;
     }

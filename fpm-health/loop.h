@@ -55,6 +55,12 @@ void loop_forget(struct loop *loop, const struct loop_io *io);
 void loop_set(struct loop *loop, struct loop_timer *timer, int64_t due_ms);
 void loop_clear(struct loop *loop, struct loop_timer *timer);
 
+/* When it is next `offset_ms` after a multiple of `every_ms`: what has its place in a turn keeps it, however late it was. */
+static inline int64_t loop_next_turn_ms(const struct loop *loop, int64_t every_ms, int64_t offset_ms)
+{
+    return loop->now_ms + every_ms - (loop->now_ms + every_ms - offset_ms) % every_ms;
+}
+
 /* Waits for the next event or timer and serves what is due. Returns 0, or -1 with errno. */
 int loop_turn(struct loop *loop);
 

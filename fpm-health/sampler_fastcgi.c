@@ -23,6 +23,14 @@ static int64_t ping_every_ms(const struct sampler *s, const struct pool *p)
     return p->sample.listening == LISTEN_PRESENT && turn_ms > PING_EVERY_MS ? turn_ms : PING_EVERY_MS;
 }
 
+/* In groups, one after another all through the turn: the answers of all at once would come too late for the looks, and each wake us. */
+static int64_t next_ping_ms(const struct sampler *s, const struct pool *p)
+{
+    int64_t every_ms = ping_every_ms(s, p);
+    size_t group = p->index / PING_TOGETHER, groups = (s->in->pool_count - 1) / PING_TOGETHER + 1;
+    return loop_next_turn_ms(s->loop, every_ms, every_ms * (int64_t)group / (int64_t)groups);
+}
+
 void sampler_flight_over(struct sampler *s, struct pool *p)
 {
     p->flight = NULL;
@@ -70,7 +78,7 @@ static void on_flight(void *context, const struct flight_result *landed)
     if (r->result == PING_GOOD) {
         m->ping_failures = 0;
         m->ping_error[0] = '\0';
-        p->ping_due_ms = s->loop->now_ms + (p->config->status_path[0] ? STATUS_EVERY_MS : ping_every_ms(s, p));
+        p->ping_due_ms = p->config->status_path[0] ? s->loop->now_ms + STATUS_EVERY_MS : next_ping_ms(s, p);
         p->ping_finished = finished(m);
     } else {
         p->ping_due_ms = s->loop->now_ms + flight_pause_ms(m->ping_failures++);
@@ -119,7 +127,7 @@ static bool due_for_ping(const struct sampler *s, struct pool *p)
     }
     if (counts && finished(m) > p->ping_finished && (p->history.served || !verdict_may_ping(m))) {
         p->ping_finished = finished(m);
-        p->ping_due_ms = now_ms + ping_every_ms(s, p);
+        p->ping_due_ms = next_ping_ms(s, p);
         m->ping = PING_GOOD;
         m->ping_failures = 0;
         return false;

@@ -54,7 +54,7 @@ def idle(options, directory):
     counts = (1, 10, 100) if options.quick else (1, 10, 100, 1000)
     seconds, rounds = (5, 1) if options.quick else (WATCHED_S, 3)
     plots = {name: {kind: [] for kind in KINDS} for name in ("cpu", "uss")}
-    with Consul(servers.folder_in(directory, "consul")) as agent:
+    with Consul(servers.folder_in(directory, "consul"), "-log-level=info") as agent:
         for count in counts:
             for kind, server in each_kind(directory, count, agent):
                 time.sleep(SETTLED_S)

@@ -16,11 +16,16 @@ def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
+SYSCALL = b"\x0f\x05"  # the instruction, of x86-64
 SAMPLES_S = 9999  # the kernel's own are 100 a second: too few for parts of a microsecond
 
 
-def user_share(pid, directory, work):
-    """Runs `work()` and returns which part of the process's CPU was outside the kernel, and what `work` returned."""
+def user_shares(pid, directory, work):
+    """
+    Runs `work()` and returns which part of the process's CPU was outside the kernel, which part of it was not even at the
+    place that a system call returns to – there a sampler finds whoever is on the way out of the kernel –, and what `work`
+    returned.
+    """
     data = directory / "perf.data"
     command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_S), "-o", data, "-p", str(pid)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sampler:
@@ -32,7 +37,10 @@ def user_share(pid, directory, work):
     told = subprocess.run(["perf", "script", "-i", data, "-F", "ip"], check=True, capture_output=True, text=True).stdout
     places = [int(place, 16) for place in told.split()]
     data.unlink()
-    return sum(place < 1 << 63 for place in places) / len(places), result
+    outside = [place for place in places if place < 1 << 63]
+    with Path(f"/proc/{pid}/mem").open("rb") as memory:
+        returns = {place for place in set(outside) if os.pread(memory.fileno(), 2, place - 2) == SYSCALL}
+    return len(outside) / len(places), sum(place not in returns for place in outside) / len(places), result
 
 
 def wakeups(pid):

@@ -20,7 +20,7 @@ from .measure import (
     pinned,
     spread,
     system_calls,
-    user_share,
+    user_shares,
 )
 from .report import Plot, Section
 
@@ -139,7 +139,7 @@ def calls(options, directory):
         "Where the time goes",
         "",
         ["server", "connections", "system calls an answer", "which", "µs CPU an answer", "of it user", "÷ HAProxy's",
-         "instructions in user space", "÷ HAProxy's"],
+         "of that not at a call's return", "÷ HAProxy's", "instructions in user space", "÷ HAProxy's"],
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         _, pools = stack.enter_context(servers.fpm_with(directory, 1))
@@ -158,17 +158,18 @@ def calls(options, directory):
                 which = ", ".join(f"{name} {made[name] / answers:.2f}" for name in names if made[name] > answers / 100)
                 rounds, base_rounds = sampled[server.name, mode], sampled[base.name, mode]
                 shares, count = ratio(rounds, base_rounds, "user"), counted.get(server.name)
+                own = spread(ratio(rounds, base_rounds, "own"))
                 section.rows.append([
                     server.name, mode, f"{sum(made.values()) / answers:.2f}", which, spread(of(rounds, "cpu")),
-                    spread(of(rounds, "user")), spread(shares), brief(count) if count else "",
-                    brief(count / counted[base.name]) if count else "",
+                    spread(of(rounds, "user")), spread(shares), spread(of(rounds, "own")), own,
+                    brief(count) if count else "", brief(count / counted[base.name]) if count else "",
                 ])  # fmt: skip
                 if server is ours:
                     ours_counted |= {mode: count} if count else {}
                     section.at_most(f"system calls an answer, {mode}", sum(made.values()) / answers, bound)
                     section.at_most(f"user CPU an answer, {mode}, ÷ HAProxy's", statistics.median(shares), 0.25)
         empty_us = empty_call_ns(directory) / 1000
-        section.rows.append(["an empty system call", "", "1", "", f"{empty_us:.2g}", *[""] * 4])
+        section.rows.append(["an empty system call", "", "1", "", f"{empty_us:.2g}", *[""] * 6])
     section.text = where_it_goes({mode: sampled[ours.name, mode] for mode in MODES}, ours_counted, empty_us)
     return section
 
@@ -178,7 +179,7 @@ def where_it_goes(sampled, counted, empty_us):
     words = (Path(__file__).parent / "time.md").read_text().strip()
     medians = {
         key: {mode: brief(statistics.median(of(rounds, key))) for mode, rounds in sampled.items()}
-        for key in ("cpu", "user")
+        for key in ("cpu", "user", "own")
     }
     told = " and ".join(f"{count:,.0f}" for count in counted.values())
     instructions = f"In instructions that is {told}. " if told else ""
@@ -187,17 +188,18 @@ def where_it_goes(sampled, counted, empty_us):
 
 
 def user_cpu(contestants, options, directory):
-    """As interleaved(): µs of CPU an answer, and µs of them outside the kernel."""
+    """As interleaved(): µs of CPU an answer, of them outside the kernel, and of those not at a call's return."""
     found = {}
     for number in range(options.rounds):
         for mode in MODES:
             for server in contestants[number % len(contestants) :] + contestants[: number % len(contestants)]:
                 before = cpu_s(server.pid)
-                share, figures = user_share(
+                user, own, figures = user_shares(
                     server.pid, directory, lambda s=server, m=mode: load(s.url, m, options.seconds)
                 )
                 cpu = (cpu_s(server.pid) - before) / figures["answers"] * 1e6
-                found.setdefault((server.name, mode), []).append({"cpu": cpu, "user": cpu * share})
+                row = {"cpu": cpu, "user": cpu * user, "own": cpu * own}
+                found.setdefault((server.name, mode), []).append(row)
     return found
 
 
