@@ -22,9 +22,9 @@ SAMPLES_S = 9999  # the kernel's own are 100 a second: too few for parts of a mi
 
 def user_shares(pid, directory, work):
     """
-    Runs `work()` and returns which part of the process's CPU was outside the kernel, which part of it was not even at the
-    place that a system call returns to – there a sampler finds whoever is on the way out of the kernel –, and what `work`
-    returned.
+    Runs `work()` and returns which part of the process's CPU was outside the kernel, which part of it was not even at
+    the place that a system call returns to – there a sampler finds whoever is on the way out of the kernel –, and what
+    `work` returned.
     """
     data = directory / "perf.data"
     command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(SAMPLES_S), "-o", data, "-p", str(pid)]
