@@ -111,16 +111,38 @@ def setting():
     return f"{machine()}, {versions}."
 
 
+def is_of_here():
+    """Whether the page was measured on this machine, with these programs: only then it may come from several runs."""
+    return PAGE.exists() and setting() in PAGE.read_text()
+
+
 def write(sections, options, busy):
     """docs/performance.md and its plots, from nothing."""
     PLOTS.mkdir(exist_ok=True)
     for old in PLOTS.glob("*.svg"):
         old.unlink()
-    for plot in (plot for section in sections for plot in section.plots):
-        (PLOTS / f"{plot.name}.svg").write_text(plot.svg())
+    draw(sections)
     words = (Path(__file__).parent / "preface.md").read_text()
     noise = f"The load average of the machine was {busy[0]:.1f} when the run began and {busy[1]:.1f} when it ended."
     if options.quick:
         noise += " **This was a quick run:** short rounds, few of them, and only some of the cases."
     head = words.format(machine=setting(), rounds=options.rounds, noise=noise).strip()
-    PAGE.write_text("\n\n".join([head, *(section.markdown() for section in sections)]) + "\n")
+    PAGE.write_text(joined([head, *(section.markdown() for section in sections)]))
+
+
+def renew(sections):
+    """The parts of the page that are about these sections, and their plots."""
+    draw(sections)
+    anew = {section.title: section.markdown() for section in sections}
+    head, *parts = re.split(r"\n\n(?=## )", PAGE.read_text().strip())
+    parts = [anew.pop(part.split("\n", 1)[0].removeprefix("## "), part) for part in parts]
+    PAGE.write_text(joined([head, *parts, *anew.values()]))
+
+
+def draw(sections):
+    for plot in (plot for section in sections for plot in section.plots):
+        (PLOTS / f"{plot.name}.svg").write_text(plot.svg())
+
+
+def joined(parts):
+    return "\n\n".join(parts) + "\n"
