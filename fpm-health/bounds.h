@@ -62,8 +62,7 @@ enum {
     PING_FAILURES = 3, /* so many in a row are evidence */
     PING_EVERY_MS = 5 * 1000,
     PING_SHARE_MS = 20, /* between two pings, to whichever pools: a thousand are asked every 20 s */
-    PING_TOGETHER =
-        16, /* pools that are asked at the same moment: so many answers are there when they are looked for */
+    PING_TOGETHER = 16, /* pools asked at the same moment: so many answers are there when they are looked for */
     STATUS_EVERY_MS = 1000,
     STATUS_FRESH_MS = 2000,
     SCRIPT_MAX_BYTES = 1024, /* path and query of a warm-up or probe script */
