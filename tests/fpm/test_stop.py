@@ -75,14 +75,15 @@ def stops_untold(n, record_property, heeds, to_helper=None):
     """
     lost, answered = [], 0
     for _ in range(20 if FULL else 3):
-        with n, Load(n.listen(), n.page, CLIENTS, "ms=5", heeds=heeds) as load:
-            n.wait_state("healthy")
-            until(lambda load=load: load.answered > 3 * CLIENTS, 10, "a load")
-            if to_helper:
-                os.kill(n.helper_pid(), to_helper)
-            n.send_signal(signal.SIGQUIT)
-            assert n.process.wait(10) == 0
-            load.join()
+        with n:
+            n.wait_state("healthy")  # the load saturates the pool
+            with Load(n.listen(), n.page, CLIENTS, "ms=5", heeds=heeds) as load:
+                until(lambda load=load: load.answered > 3 * CLIENTS, 10, "a load")
+                if to_helper:
+                    os.kill(n.helper_pid(), to_helper)
+                n.send_signal(signal.SIGQUIT)
+                assert n.process.wait(10) == 0
+                load.join()
         lost.append(sum(load.lost.values()))
         answered += load.answered
     text = (
