@@ -261,7 +261,6 @@ int board_layout(struct board *b, int fd, const struct board_spec *specs, size_t
     h->magic = BOARD_MAGIC;
     h->version = BOARD_VERSION;
     h->size_bytes = total;
-    h->stop = BOARD_RUN;
     h->handover = 0;
     atomic_store_explicit(&h->pool_count, (uint32_t)count, memory_order_release);
     board_close(b);

@@ -139,8 +139,8 @@ int board_create(void);
 /*
  * Lays the board in `fd` out for `count` pools, growing it where needed, and maps it into `b` (closing what `b` held).
  * Of an earlier layout it keeps, by name, what must survive a reload: hold, drain, maintenance and their reasons; and
- * helper_pid, acked_generation, generation, which is marked with BOARD_LAYING_OUT. The caller then sets the master's words,
- * board_next_generation() last. Returns 0, or -1 with errno: the board is as it was before.
+ * helper_pid, acked_generation, stop, generation, which is marked with BOARD_LAYING_OUT. The caller then sets the master's
+ * words, board_next_generation() last. Returns 0, or -1 with errno: the board is as it was before.
  */
 int board_layout(struct board *b, int fd, const struct board_spec *specs, size_t count);
 

@@ -22,7 +22,8 @@
 
 enum { LEAVE_TIMEOUT_MS = 2000 }; /* the longest that MSHUTDOWN waits for the deregistration */
 
-static const char BOARD_ENV[] = "SVCREG_BOARD"; /* "FD:INODE,FD:INODE,FD": board, doorbell, lifeline; over a reload */
+/* Over a reload, "FD:INODE,FD:INODE,FD,MS": board, doorbell, lifeline, and the deadline of a stop that is held, else 0. */
+static const char BOARD_ENV[] = "SVCREG_BOARD";
 
 struct master master = {.board_fd = -1, .doorbell_fd = -1, .helper = {.lifeline_fd = -1}};
 
@@ -39,14 +40,18 @@ static ino_t inode_of(int fd)
     return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-/* After a reload: the fds that this process had before its exec. Checked, since an environment can hold anything. */
+/*
+ * After a reload: the fds that this process had before its exec, and the stop that came in the midst of it. Checked, since
+ * an environment can hold anything; an older version says nothing of a stop.
+ */
 static void adopt_board(void)
 {
     const char *text = getenv(BOARD_ENV);
     int board_fd, doorbell_fd, lifeline_fd;
-    unsigned long long board_ino, doorbell_ino;
+    unsigned long long board_ino, doorbell_ino, stop_deadline_ms = 0;
     bool good = text &&
-        sscanf(text, "%d:%llu,%d:%llu,%d", &board_fd, &board_ino, &doorbell_fd, &doorbell_ino, &lifeline_fd) == 5 &&
+        sscanf(text, "%d:%llu,%d:%llu,%d,%llu", &board_fd, &board_ino, &doorbell_fd, &doorbell_ino, &lifeline_fd,
+            &stop_deadline_ms) >= 5 &&
         board_fd > 2 && doorbell_fd > 2 && inode_of(board_fd) == (ino_t)board_ino &&
         inode_of(doorbell_fd) == (ino_t)doorbell_ino && board_is_sealed(board_fd);
     unsetenv(BOARD_ENV);
@@ -60,6 +65,8 @@ static void adopt_board(void)
     master.board_fd = board_fd;
     master.doorbell_fd = doorbell_fd;
     master.helper.lifeline_fd = lifeline_fd;
+    master.stop = stop_deadline_ms ? STOP_HELD : STOP_NONE;
+    master.stop_deadline_ms = stop_deadline_ms;
 }
 
 static bool make_board(void)
@@ -76,6 +83,9 @@ static bool make_board(void)
     bool good = specs && master.board_fd != -1 && master.doorbell_fd != -1 &&
         board_layout(&master.board, master.board_fd, specs, master.config.count) == 0;
     free(specs);
+    if (good && master.stop == STOP_NONE) {
+        atomic_store(&board_header(&master.board)->stop, BOARD_RUN);
+    }
     return good;
 }
 
@@ -222,8 +232,10 @@ static void hand_on(void)
     set_cloexec(master.board_fd, false);
     set_cloexec(master.doorbell_fd, false);
     set_cloexec(master.helper.lifeline_fd, false);
-    snprintf(text, sizeof text, "%d:%llu,%d:%llu,%d", master.board_fd, (unsigned long long)inode_of(master.board_fd),
-        master.doorbell_fd, (unsigned long long)inode_of(master.doorbell_fd), master.helper.lifeline_fd);
+    snprintf(text, sizeof text, "%d:%llu,%d:%llu,%d,%llu", master.board_fd,
+        (unsigned long long)inode_of(master.board_fd), master.doorbell_fd,
+        (unsigned long long)inode_of(master.doorbell_fd), master.helper.lifeline_fd,
+        master.stop == STOP_HELD ? (unsigned long long)master.stop_deadline_ms : 0);
     setenv(BOARD_ENV, text, 1);
 }
 

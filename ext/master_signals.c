@@ -47,6 +47,19 @@ static void pass_to_fpm(int signo)
     master.fpm_handler(signo);
 }
 
+static void hold_stop(uint64_t now, uint64_t deadline_ms)
+{
+    struct board_header *h = board_header(&master.board);
+    master.stop = STOP_HELD;
+    master.looks = h->looks;
+    master.looked_ms = now;
+    master.stop_deadline_ms = deadline_ms;
+    if (atomic_load(&h->stop) != BOARD_GO) { /* else the drain was over when the reload was */
+        atomic_store(&h->stop, BOARD_DRAIN);
+    }
+    board_ring(master.doorbell_fd);
+}
+
 static void on_stop_signal(int signo)
 {
     if (getpid() != master.pid || master.stop != STOP_NONE) { /* a second one goes straight through */
@@ -60,13 +73,8 @@ static void on_stop_signal(int signo)
         pass_to_fpm(SIGQUIT); /* nothing would end the wait */
         return;
     }
-    master.stop = STOP_HELD;
-    master.looks = h->looks;
-    master.looked_ms = now;
-    master.stop_deadline_ms =
-        now + (attended || master.drain_timeout_ms < UNATTENDED_MS ? master.drain_timeout_ms : UNATTENDED_MS);
-    atomic_store(&h->stop, BOARD_DRAIN);
-    board_ring(master.doorbell_fd);
+    bool patient = attended || master.drain_timeout_ms < UNATTENDED_MS;
+    hold_stop(now, now + (patient ? master.drain_timeout_ms : UNATTENDED_MS));
     set_timer(DRAIN_TICK_MS);
 }
 
@@ -152,7 +160,7 @@ static bool helper_frozen(uint64_t now)
 
 static void watch_stop(uint64_t now)
 {
-    if (master.stop != STOP_HELD) {
+    if (master.stop != STOP_HELD || !master.claimed) {
         return;
     }
     bool quiet = atomic_load(&board_header(&master.board)->stop) == BOARD_GO;
@@ -272,6 +280,9 @@ void signals_start(bool daemonize)
     helper_adopt(&master.helper, master.helper.lifeline_fd);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     make_timer();
+    if (master.stop == STOP_HELD) { /* since before the reload's exec, in this process's former life */
+        hold_stop(master_now_ms(), master.timer_made ? master.stop_deadline_ms : 0);
+    }
     tick();
 }
 

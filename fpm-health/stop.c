@@ -130,7 +130,7 @@ void helper_follow_board(struct helper *h)
     case BOARD_GO: begin_stop(h); break;
     case BOARD_LEAVING: helper_leave(h); break;
     default:
-        if (!h->signalled && h->in.stopping) { /* a reload took the stop back */
+        if (!h->signalled && h->in.stopping) { /* whoever asked for the stop took it back */
             h->in.stopping = false;
             h->stop = (struct drain){0};
         }

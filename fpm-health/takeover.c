@@ -80,8 +80,8 @@ static bool take_pools(struct helper *h, struct config *config)
     struct pool **fresh = calloc(config->pool_count + 1, sizeof(struct pool *));
     for (size_t i = 0; fresh && i < config->pool_count; i++) {
         fresh[i] = carry_on(h, old, old_count, &config->pools[i]);
-        if (!fresh
-                [i]) { /* some are in `fresh` by now, some still in `old`: left to the end of the process, which is near */
+        if (!fresh[i]) {
+            /* some are in `fresh` by now, some still in `old`: left to the end of the process, which is near */
             free(fresh);
             h->in.pool_count = 0;
             return false;

@@ -42,7 +42,7 @@ def fpm(workdir):
 
 
 def pool_of(fpm, **more):
-    return {"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": 2, **more}
+    return {"name": "web", "listen": fpm.listen(), "pm": "static", "max_children": 2} | more
 
 
 @pytest.fixture
@@ -163,6 +163,27 @@ def test_a_new_helper_carries_on_with_a_drain(helper, board):
     until(lambda: board.header.stop == boards.GO, 3, "GO")
 
 
+def test_a_stop_that_is_taken_back_is_over(helper, board, consul, service):
+    board.header.stop = boards.DRAIN
+    board.ring()
+    helper.wait_state("draining")
+    board.header.stop = boards.RUN
+    board.ring()
+    helper.wait_state("healthy")
+    consul.wait_status(service, "passing")
+
+
+def test_a_reload_in_the_midst_of_a_stop_leaves_it_going_on(helper, board):
+    slot = board.slot()
+    slot.pid, slot.busy = os.getpid(), 1
+    board.header.stop = boards.DRAIN
+    board.ring()
+    helper.wait_state("draining")
+    helper.reload(layout={"web": 4})
+    assert board.header.stop == boards.DRAIN and helper.pool()["state"] == "draining"
+    until(lambda: board.header.stop == boards.GO, 3, "GO: no worker of the new layout is busy")
+
+
 def test_drain_and_maintenance_survive_the_helper(helper, board):
     assert helper.cli("maint", "on", "web", "--reason", "new disk").returncode == 0
     assert helper.pool()["state"] == "maintenance"
@@ -211,6 +232,17 @@ def test_a_reload_adds_drops_and_keeps_pools(helper, board, fpm, consul, service
     consul.wait_gone(f"{service}-2")
     assert [p["name"] for p in helper.status()["pools"]] == ["web"]
     assert our_check(consul.health(service)[0])["Status"] == "passing"
+
+
+def test_a_pool_that_a_reload_moves_to_another_socket_is_proven_anew(helper, board, fpm, consul, service):
+    elsewhere = str(fpm.directory / "elsewhere.sock")
+    helper.reload([pool_of(fpm, service=service, listen=elsewhere)])
+    helper.wait_state("starting")
+    assert helper.pool()["reason"] == "not listening yet"
+    consul.wait_status(service, "critical")
+    helper.reload([pool_of(fpm, service=service)])
+    helper.wait_state("healthy")
+    consul.wait_status(service, "passing")
 
 
 def test_a_broken_configuration_leaves_the_old_one_in_force(helper, board):

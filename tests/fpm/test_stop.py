@@ -197,6 +197,43 @@ def test_a_reload_during_the_drain_is_swallowed(node):
         assert n.process.wait(10) == 0 and not n.lines("Reloading in progress")
 
 
+@pytest.mark.parametrize("way", ["-F", "-D"])
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_stop_in_the_midst_of_a_reload_drains_what_was_reloaded_and_ends_it(node, consul, number, way):
+    n = node(top={"process_control_timeout": "10s"}, way=way)
+    with n:
+        with requests_running(n, 1) as held:
+            n.send_signal(signal.SIGUSR2)
+            until(lambda: n.lines("Reloading in progress"), 2, "FPM waits for the request, to reload")
+            n.send_signal(number)
+            n.wait_state("draining")
+            held.release()
+        until(lambda: n.lines("reloading: execvp"), 2, "the reload")
+        until(lambda: n.lines("bye-bye"), 5, "the stop")
+        until(lambda: not n.helper_pids(), 2, "the helper's end")
+        assert not consul.health(n.service())
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_stop_in_the_midst_of_a_reload_loses_no_request(node, number):
+    n = node(pools={"web": {"pm.max_children": WORKERS}}, top={"process_control_timeout": "10s"})
+    heedless = n.script(
+        "heedless.php", "<?php $end = microtime(true) + .3; while (microtime(true) < $end) usleep(1000);"
+    )
+    with n:
+        n.wait_passing()
+        with Load(n.listen(), heedless, CLIENTS) as load:
+            until(lambda: load.answered >= WORKERS, 5, "the next requests have just begun")
+            n.send_signal(signal.SIGUSR2)
+            until(lambda: n.lines("Reloading in progress"), 2, "FPM waits for them, to reload")
+            n.send_signal(number)
+            time.sleep(1.0)
+            load.stop_soon()
+            assert n.process.wait(10) == 0
+            load.join()
+    assert n.lines("reloading: execvp") and load.answered > CLIENTS and not load.lost
+
+
 @pytest.mark.parametrize("unit", ["with", "without"])
 def test_a_unit_of_systemds_without_the_drop_in_is_warned_about(node, unit):
     n = node(environment=os.environ | ({"SVCREG_KILL_MODE": "mixed"} if unit == "with" else {}))

@@ -72,7 +72,7 @@ static void the_file_can_neither_be_shrunk_nor_sealed_further(void **state)
     assert_int_equal(errno, EPERM);
 }
 
-static void a_reload_keeps_by_name_what_people_and_php_said(void **state)
+static void a_reload_keeps_by_name_what_people_and_php_said_and_a_stop(void **state)
 {
     struct fixture *f = *state;
     static const struct board_spec specs[] = {{"new", 1}, {"api", 3}, {"web", 4}};
@@ -96,7 +96,7 @@ static void a_reload_keeps_by_name_what_people_and_php_said(void **state)
     assert_string_equal(text, "disk");
     assert_int_equal(board_header(&f->board)->generation, 7 | BOARD_LAYING_OUT);
     assert_int_equal(board_next_generation(&f->board), 8);
-    assert_int_equal(board_header(&f->board)->stop, BOARD_RUN);
+    assert_int_equal(board_header(&f->board)->stop, BOARD_DRAIN);
 }
 
 static void what_is_no_board_is_not_opened(void **state)
@@ -289,7 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BOARD(every_pool_begins_on_a_page_of_its_own),
         WITH_BOARD(the_file_can_neither_be_shrunk_nor_sealed_further),
-        WITH_BOARD(a_reload_keeps_by_name_what_people_and_php_said),
+        WITH_BOARD(a_reload_keeps_by_name_what_people_and_php_said_and_a_stop),
         WITH_BOARD(what_is_no_board_is_not_opened),
         WITH_BOARD(hostile_offsets_and_counts_lead_nowhere),
         WITH_BOARD(a_layout_too_large_is_refused_and_the_old_one_stays),
