@@ -85,12 +85,18 @@ def test_an_idle_pool_is_drained_within_a_second(helper, board, consul):
     assert watch.clock_s() >= 0.3
 
 
-def test_a_drain_waits_for_a_busy_worker(helper, board):
+def drain_while_busy(helper, board):
+    """A stop while a worker is busy, until the pool drains; returns the worker's slot."""
     slot = board.slot()
     slot.pid, slot.busy, slot.requests = os.getpid(), 1, 1
     board.header.stop = boards.DRAIN
     board.ring()
     helper.wait_state("draining")
+    return slot
+
+
+def test_a_drain_waits_for_a_busy_worker(helper, board):
+    slot = drain_while_busy(helper, board)
     time.sleep(1)
     assert board.header.stop == boards.DRAIN
     slot.busy = 0
@@ -150,11 +156,7 @@ def test_a_helper_killed_comes_back_without_a_flap(helper, board, consul, servic
 
 
 def test_a_new_helper_carries_on_with_a_drain(helper, board):
-    slot = board.slot()
-    slot.pid, slot.busy = os.getpid(), 1
-    board.header.stop = boards.DRAIN
-    board.ring()
-    helper.wait_state("draining")
+    slot = drain_while_busy(helper, board)
     helper.process.kill()
     helper.process.wait()
     helper.start()
@@ -174,11 +176,7 @@ def test_a_stop_that_is_taken_back_is_over(helper, board, consul, service):
 
 
 def test_a_reload_in_the_midst_of_a_stop_leaves_it_going_on(helper, board):
-    slot = board.slot()
-    slot.pid, slot.busy = os.getpid(), 1
-    board.header.stop = boards.DRAIN
-    board.ring()
-    helper.wait_state("draining")
+    drain_while_busy(helper, board)
     helper.reload(layout={"web": 4})
     assert board.header.stop == boards.DRAIN and helper.pool()["state"] == "draining"
     until(lambda: board.header.stop == boards.GO, 3, "GO: no worker of the new layout is busy")
